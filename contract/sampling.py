@@ -2,16 +2,15 @@
 
 import math
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from contract.base import Frozen, Name, Whole
+from contract.evaluation import Share
 from contract.reviews import Votes
 
 SampleSource = Literal["margin", "random", "disagreement"]
-
-Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class SamplingMix(Frozen):

@@ -1,4 +1,7 @@
-"""Spreads the tests over the processes of pytest-xdist: the slowest come first, so that all processes end together."""
+"""Spreads the tests over the processes of pytest-xdist: the slowest come first, so that all processes end together.
+
+Asynchronous tests run on asyncio.
+"""
 
 from typing import Any
 
@@ -24,6 +27,11 @@ SLOWEST = (
 # How long an example takes depends on what else the machine does.
 hypothesis.settings.register_profile("tests", deadline=None)
 hypothesis.settings.load_profile("tests")
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
 
 
 class Scheduling(LoadFileScheduling):

@@ -11,6 +11,7 @@ import structlog
 from playwright.sync_api import Browser, ConsoleMessage, Error, Page, sync_playwright
 
 from contract.access import DEFAULT_PROJECT, Role
+from tests.console import models_seed
 from tests.console.site import Site, running_site
 
 NewPage = Callable[..., Page]
@@ -33,6 +34,15 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     with running_site(tmp_path) as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def filled_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A site with datasets and models, which the tests of a file share."""
+    folder = tmp_path_factory.mktemp("filled")
+    with running_site(folder) as site:
+        models_seed.fill(site, folder / "data")
         yield site
 
 

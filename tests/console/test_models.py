@@ -1,26 +1,15 @@
 """The screens about models: lists, a version, its images and card, and trying one."""
 
-from collections.abc import Iterator
-
 import pytest
 from playwright.sync_api import Page, expect
 
 from contract.access import Role
 from contract.jobs import JobKind
 from services.storage.jobs.jobs import JobFilter
-from tests.console import models_seed
 from tests.console.conftest import Complaints, NewPage
 from tests.console.models_seed import findings
-from tests.console.site import Site, running_site
+from tests.console.site import Site
 from tests.support.images import png
-
-
-@pytest.fixture(scope="module")
-def filled_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    folder = tmp_path_factory.mktemp("models")
-    with running_site(folder) as site:
-        models_seed.fill(site, folder / "data")
-        yield site
 
 
 @pytest.fixture

@@ -1,25 +1,13 @@
 """Sampling, drift and pipelines: turned on, looked at, and started by a person."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import Page, expect
 
 from contract.errors import NotFound
 from contract.references import Reference
-from tests.console import models_seed
 from tests.console.conftest import Complaints
 from tests.console.people_seed import add_drift, add_pipeline
-from tests.console.site import Site, running_site
-
-
-@pytest.fixture(scope="module")
-def filled_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    folder: Path = tmp_path_factory.mktemp("people")
-    with running_site(folder) as site:
-        models_seed.fill(site, folder / "data")
-        yield site
+from tests.console.site import Site
 
 
 @pytest.fixture

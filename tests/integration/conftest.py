@@ -4,7 +4,9 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
 
 from services.storage.database import Database
@@ -61,6 +63,18 @@ def objects(s3_settings: ObjectsSettings) -> S3Objects:
     store = S3Objects(s3_settings)
     store.make_buckets()
     return store
+
+
+@pytest.fixture
+def boto(s3: S3Server) -> Any:
+    """A client of the object store that is not Tidepool's."""
+    return boto3.client(
+        "s3",
+        endpoint_url=s3.url,
+        aws_access_key_id=s3.access_key,
+        aws_secret_access_key=s3.secret_key,
+        region_name="us-east-1",
+    )
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

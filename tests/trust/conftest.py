@@ -5,11 +5,6 @@ import pytest
 from tests.trust.world import World, make_world
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(scope="module")
 def full(tmp_path_factory: pytest.TempPathFactory) -> World:
     return make_world(tmp_path_factory.mktemp("worlds") / "full", full=True)

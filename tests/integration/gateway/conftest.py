@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 
 from services.storage.database import Database
@@ -13,7 +14,11 @@ from services.storage.objects import S3Objects
 from services.storage.pools.pools import Pools
 from services.storage.settings import ObjectsSettings
 from services.storage.stores import Stores
+from tests.support.onnx_models import linear
+from tests.support.onnx_serving import serve
 from tests.support.servers import S3Server, Server, service_environment
+
+WEIGHTS = np.random.default_rng(0).normal(0, 0.1, (3 * 8 * 6, 3)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -41,3 +46,15 @@ def replica(environment: dict[str, str], stores: Stores) -> Iterator[None]:
     yield
     process.terminate()
     process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def model(stores: Stores) -> str:
+    """A model of three classes, for images of 8 by 6."""
+    serve(stores, "linear", linear(weights=WEIGHTS))
+    return "linear"
+
+
+def logits(images: np.ndarray) -> np.ndarray:
+    """Return what the model answers."""
+    return images.reshape(len(images), -1) @ WEIGHTS

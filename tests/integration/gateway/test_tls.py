@@ -23,16 +23,15 @@ from tritonclient.utils import InferenceServerException
 from contract.access import Scope
 from services.gateway.edge.handshakes import HANDSHAKE_S, HANDSHAKES
 from services.storage.stores import Stores
+from tests.integration.gateway.conftest import logits
 from tests.support.certificates import Authority, Issued
-from tests.support.onnx_models import CARD, linear
-from tests.support.onnx_serving import serve
+from tests.support.onnx_models import CARD
 from tests.support.servers import free_port
 from tests.support.waiting import until_it_answers
 from tidepool_client import Client, UntrustedCertificate
 
 START_S = 60.0
 RENEWED_S = 30.0  # the gateway looks every ten seconds
-WEIGHTS = np.random.default_rng(0).normal(0, 0.1, (3 * 8 * 6, 3)).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -90,13 +89,6 @@ def idle(gateway: Gateway) -> Iterator[socket.socket]:
 
 
 @pytest.fixture(scope="module")
-def model(stores: Stores) -> str:
-    """A model of three classes, for images of 8 by 6."""
-    serve(stores, "linear", linear(weights=WEIGHTS))
-    return "linear"
-
-
-@pytest.fixture(scope="module")
 def images() -> np.ndarray:
     """Enough images for many TLS records: 600 KB."""
     return np.random.default_rng(1).random((1_000, *CARD.preprocessing.image.shape), np.float32)
@@ -144,7 +136,7 @@ def test_many_requests_share_a_connection(gateway: Gateway, model: str, images: 
             response = http.post(f"/v2/models/{model}/infer", json=body)
             assert response.status_code == 200
             data = np.array(response.json()["outputs"][0]["data"], np.float32).reshape(2, 3)
-            np.testing.assert_allclose(data, _logits(images[:2]), rtol=1e-4, atol=1e-6)
+            np.testing.assert_allclose(data, logits(images[:2]), rtol=1e-4, atol=1e-6)
             assert response.headers["strict-transport-security"] == "max-age=31536000"
 
 
@@ -156,7 +148,7 @@ def test_tritons_http_client_gets_the_logits(gateway: Gateway, model: str, image
 
         for _ in range(3):  # the second and the third take the fast path
             answer = client.infer(model, [infer_input], headers=gateway.headers)
-            np.testing.assert_allclose(answer.as_numpy("logits"), _logits(images), rtol=1e-4, atol=1e-6)
+            np.testing.assert_allclose(answer.as_numpy("logits"), logits(images), rtol=1e-4, atol=1e-6)
 
 
 def test_tritons_grpc_client_gets_the_logits(gateway: Gateway, model: str, images: np.ndarray) -> None:
@@ -167,7 +159,7 @@ def test_tritons_grpc_client_gets_the_logits(gateway: Gateway, model: str, image
 
         answer = client.infer(model, [infer_input], headers=gateway.headers)
 
-    np.testing.assert_allclose(answer.as_numpy("logits"), _logits(images), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(answer.as_numpy("logits"), logits(images), rtol=1e-4, atol=1e-6)
 
 
 def test_grpc_without_the_ca_or_without_tls_is_refused(gateway: Gateway) -> None:
@@ -290,7 +282,3 @@ def test_a_gateway_with_a_bad_certificate_does_not_start(
 
 def _certificate_on(port: int) -> bytes:
     return ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate(("127.0.0.1", port)))
-
-
-def _logits(images: np.ndarray) -> np.ndarray:
-    return images.reshape(len(images), -1) @ WEIGHTS

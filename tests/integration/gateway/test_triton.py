@@ -13,13 +13,12 @@ import tritonclient.http as triton_http
 
 from contract.access import Scope
 from services.storage.stores import Stores
-from tests.support.onnx_models import CARD, linear
-from tests.support.onnx_serving import serve
+from tests.integration.gateway.conftest import logits
+from tests.support.onnx_models import CARD
 from tests.support.servers import free_port
 from tests.support.waiting import until_it_answers
 
 START_S = 60.0
-WEIGHTS = np.random.default_rng(0).normal(0, 0.1, (3 * 8 * 6, 3)).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -49,13 +48,6 @@ def gateway(environment: dict[str, str], stores: Stores, replica: None) -> Itera
 
 
 @pytest.fixture(scope="module")
-def model(stores: Stores) -> str:
-    """A model of three classes, for images of 8 by 6."""
-    serve(stores, "linear", linear(weights=WEIGHTS))
-    return "linear"
-
-
-@pytest.fixture(scope="module")
 def images() -> np.ndarray:
     return np.random.default_rng(1).random((5, *CARD.preprocessing.image.shape), np.float32)
 
@@ -67,7 +59,7 @@ def test_an_http_client_gets_the_logits(gateway: Gateway, model: str, images: np
         # the second request finds the model cached, and takes the fast path
         for _ in range(2):
             answer = client.infer(model, [infer_input], headers=gateway.headers)
-            np.testing.assert_allclose(answer.as_numpy("logits"), _logits(images), rtol=1e-4)
+            np.testing.assert_allclose(answer.as_numpy("logits"), logits(images), rtol=1e-4)
 
 
 def test_a_grpc_client_gets_the_logits(gateway: Gateway, model: str, images: np.ndarray) -> None:
@@ -76,7 +68,7 @@ def test_a_grpc_client_gets_the_logits(gateway: Gateway, model: str, images: np.
 
         answer = client.infer(model, [infer_input], headers=gateway.headers)
 
-    np.testing.assert_allclose(answer.as_numpy("logits"), _logits(images), rtol=1e-4)
+    np.testing.assert_allclose(answer.as_numpy("logits"), logits(images), rtol=1e-4)
 
 
 def test_health_needs_no_key(gateway: Gateway) -> None:
@@ -96,7 +88,7 @@ def test_an_output_is_classified(gateway: Gateway, model: str, images: np.ndarra
         for _ in range(2):  # the second request takes the fast path
             answer = client.infer(model, [infer_input], outputs=[output], headers=gateway.headers)
             best = [int(element.split(b":")[1]) for element in answer.as_numpy("logits").flat]
-            assert best == _logits(images).argmax(1).tolist()
+            assert best == logits(images).argmax(1).tolist()
 
 
 def test_concurrent_requests_get_their_own_answers(gateway: Gateway, model: str, images: np.ndarray) -> None:
@@ -109,8 +101,4 @@ def test_concurrent_requests_get_their_own_answers(gateway: Gateway, model: str,
         calls = [client.async_infer(model, [item], headers=gateway.headers) for item in inputs * 20]
         answers = [call.get_result().as_numpy("logits") for call in calls]
 
-    np.testing.assert_allclose(np.concatenate(answers), np.tile(_logits(images), (20, 1)), rtol=1e-4)
-
-
-def _logits(images: np.ndarray) -> np.ndarray:
-    return images.reshape(len(images), -1) @ WEIGHTS
+    np.testing.assert_allclose(np.concatenate(answers), np.tile(logits(images), (20, 1)), rtol=1e-4)

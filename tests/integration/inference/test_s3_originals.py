@@ -34,11 +34,6 @@ VERSIONS = "/v1/datasets/pets/versions"
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def bucket(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> Minio:
     return source_bucket(s3, monkeypatch, BUCKET, {f"pets/{name}": data for name, data in FILES.items()})
 

@@ -1,9 +1,10 @@
-"""A Redis of a test's own, and a Celery worker that consumes the queues of the pool `trainer`."""
+"""A Redis and a pool of a test's own, and a Celery worker that consumes the queues of the pool `trainer`."""
 
 import os
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import redis as redis_py
 
+from messaging import cordon, reports
 from tests.support.servers import Server, redis_server
 
 TIMEOUT_S = 40.0
@@ -40,6 +42,15 @@ def server(tmp_path: Path) -> Iterator[Server]:
 def client(server: Server) -> Iterator[Any]:
     with redis_py.Redis.from_url(server.url) as client:
         yield client
+
+
+@pytest.fixture
+def pool(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a pool used by one test only."""
+    name = f"pool-{uuid.uuid4().hex}"
+    for module in (reports, cordon):
+        monkeypatch.setattr(module, "POOL_NAMES", (name,))
+    return name
 
 
 @pytest.fixture

@@ -21,11 +21,6 @@ from tests.support.servers import Server, free_port, redis_server
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(scope="module")
 def log(redis: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The stdout of a replica that runs during the module."""

@@ -15,7 +15,7 @@ from prometheus_client import REGISTRY
 from contract.errors import Unavailable
 from contract.inference import Batch, EncodedImage, Failure, Question, Reply, Scores, Tensor, Tensors
 from contract.reports import GatewayReport, PoolReports, ReplicaReport
-from messaging import presence, redis_keys, reports
+from messaging import presence, redis_keys
 from messaging import responder as responder_module
 from messaging.answering import BatchHandler
 from messaging.busy import Busy
@@ -96,19 +96,6 @@ DAMAGED_REPORTS = (
     *(b'{"waiting":%s,"per_minute":1}' % value for value in (b"-1", b"1.5", b"9" * 5000, b"1e10", b"99999999999")),
     *(b'{"waiting":1,"per_minute":%s}' % value for value in (b"NaN", b"-1", b"1e300", b"null")),
 )
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-def pool(monkeypatch: pytest.MonkeyPatch) -> str:
-    """The name of a pool used by one test only."""
-    name = f"pool-{uuid.uuid4().hex}"
-    monkeypatch.setattr(reports, "POOL_NAMES", (name,))
-    return name
 
 
 @pytest.fixture

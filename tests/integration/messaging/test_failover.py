@@ -21,11 +21,6 @@ from tests.support.servers import free_port, redis_server
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 async def test_predictions_and_messages_continue_after_the_master_is_lost(tmp_path: Path) -> None:
     with redis_with_sentinels(tmp_path) as sentinels, replica(sentinels.url, tmp_path / "replica.log"):
         first = sentinels.master()

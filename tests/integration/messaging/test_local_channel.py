@@ -24,11 +24,6 @@ OTHER = Target("other", 1, Artifact("jobs", "none", 1, "0" * 64))
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def server(tmp_path: Path) -> "contextlib.AbstractContextManager[Server]":
     return redis_server(tmp_path)
 

@@ -17,11 +17,6 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 async def pipe(redis: Server) -> AsyncIterator[Pipe]:
     pipe = await Pipe.open(redis.url)
     yield pipe

@@ -4,7 +4,6 @@ import asyncio
 import os
 import socket
 import time
-import uuid
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -14,7 +13,7 @@ from contract import __version__
 from contract.errors import BrokerUnavailable, DeadlineExceeded
 from contract.reports import GatewayReport, PoolReports, ReplicaReport
 from contract.usage import Purpose, Use
-from messaging import cordon, redis_channel, redis_keys, reports
+from messaging import redis_channel, redis_keys
 from messaging.busy import Busy
 from messaging.cordon import RedisCordon
 from messaging.presence import Presence
@@ -26,20 +25,6 @@ from tests.support.batcher import batcher
 from tests.support.servers import Server, free_port
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-def pool(monkeypatch: pytest.MonkeyPatch) -> str:
-    """The name of a pool used by one test only."""
-    name = f"pool-{uuid.uuid4().hex}"
-    for module in (reports, cordon):
-        monkeypatch.setattr(module, "POOL_NAMES", (name,))
-    return name
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import boto3
 import httpx
 import pytest
 from botocore.exceptions import ClientError
@@ -19,7 +18,7 @@ from contract.errors import Corrupt, NotFound, ObjectsUnavailable, Unavailable
 from services.storage.objects import S3Objects
 from services.storage.settings import ObjectsSettings
 from tests.examples import ONNX_FILE
-from tests.support.servers import S3Server, s3_server
+from tests.support.servers import s3_server
 
 USES: list[Callable[[S3Objects], object]] = [
     lambda store: store.ping(),
@@ -42,17 +41,6 @@ USES: list[Callable[[S3Objects], object]] = [
 def key() -> str:
     """A key that no other test uses."""
     return f"{uuid.uuid4()}/x"
-
-
-@pytest.fixture
-def boto(s3: S3Server) -> Any:
-    return boto3.client(
-        "s3",
-        endpoint_url=s3.url,
-        aws_access_key_id=s3.access_key,
-        aws_secret_access_key=s3.secret_key,
-        region_name="us-east-1",
-    )
 
 
 def on_disk(server_folder: Path, key: str) -> Path:

@@ -39,6 +39,18 @@ def pid_of(stack: Stack, name: str) -> int | None:
     return process.pid if process else None
 
 
+def drain(stack: Stack, note: Path) -> int | None:
+    """Start a stack with a worker that ends when the note exists, and drain the worker; return its pid."""
+    stack.home.create()
+    save_desired(stack.home.replicas_file, {"worker": 1})
+    stack.up(lambda: plan(python("worker", LINGER, note, grace=60)))
+    eventually(note.with_suffix(".up").exists)
+    worker = pid_of(stack, "worker")
+    set_desired(stack, worker=())
+    eventually(note.with_suffix(".sigterm").exists)
+    return worker
+
+
 def up(stack: Stack, running: int, *, most: int = 3, code: str = SLEEP, **fields: object) -> None:
     """Start a stack with a worker of `most` replicas, `running` of which run at first."""
     stack.home.create()
@@ -80,17 +92,9 @@ def test_replicas_start_and_stop_as_the_file_changes(stack: Stack) -> None:
 
 
 def test_a_draining_replica_finishes_its_work_and_is_not_restarted(stack: Stack, tmp_path: Path) -> None:
-    # given a worker that ends only when its work is done
+    # when a worker drains that ends only when its work is done
     note = tmp_path / "through"
-    stack.home.create()
-    save_desired(stack.home.replicas_file, {"worker": 1})
-    stack.up(lambda: plan(python("worker", LINGER, note, grace=60)))
-    eventually(note.with_suffix(".up").exists)
-    worker = pid_of(stack, "worker")
-
-    # when
-    set_desired(stack, worker=())
-    eventually(note.with_suffix(".sigterm").exists)
+    worker = drain(stack, note)
 
     # then
     assert states(stack) == {"worker": "draining"}
@@ -105,15 +109,8 @@ def test_a_draining_replica_finishes_its_work_and_is_not_restarted(stack: Stack,
 
 
 def test_a_draining_replica_that_is_desired_again_ends_first(stack: Stack, tmp_path: Path) -> None:
-    # given
     note = tmp_path / "through"
-    stack.home.create()
-    save_desired(stack.home.replicas_file, {"worker": 1})
-    stack.up(lambda: plan(python("worker", LINGER, note, grace=60)))
-    eventually(note.with_suffix(".up").exists)
-    worker = pid_of(stack, "worker")
-    set_desired(stack, worker=())
-    eventually(note.with_suffix(".sigterm").exists)
+    worker = drain(stack, note)
 
     # when
     set_desired(stack, worker=(1,))

@@ -25,11 +25,6 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def own_redis(tmp_path: Path) -> Iterator[Server]:
     """A Redis that one test may stop and empty."""
     with redis_server(tmp_path) as server:

@@ -33,11 +33,6 @@ TRACED = {"traceparent": TRACEPARENT}
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
 def collector() -> Iterator[Collector]:
     with collecting() as collector:
         yield collector

@@ -25,11 +25,6 @@ from tests.support.publication import publish
 from tests.unit.gateway.backends import classify, gateway
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(autouse=True)
 def logs() -> Iterator[list[EventDict]]:
     """The log events of the gateway, unformatted."""

@@ -27,11 +27,6 @@ CAT, DOG = (Target(name, 1, Artifact("jobs", "none", 1, "0" * 64)) for name in (
 LARGE = 3_000_000  # bytes, more than a socket's buffer
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Machine:
     """A folder of sockets, with replicas that compute when they may."""
 

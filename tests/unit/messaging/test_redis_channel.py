@@ -22,11 +22,6 @@ from messaging.settings import BrokerSettings
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Redis:
     """Answers the commands of a channel; `present` are the replicas with recent heartbeats."""
 

@@ -26,7 +26,7 @@ from services.storage.catalog.holdings import Holdings
 from services.storage.stores import Stores
 from tests.support.erasures import LAYOUTS, Erasures, archived, collect, pixels_of, rows_of, sha256_of, traces, upload
 from tests.support.images import png
-from tests.support.job_runs import memory_stores, run_due
+from tests.support.job_runs import run_due
 from worker.task import Task
 
 IMAGE = png(99, height=8, width=8)
@@ -40,11 +40,6 @@ FILES = {
     "test/dog/copy.png": IMAGE,
     "test/dog/6.png": png(23),
 }
-
-
-@pytest.fixture
-def stores() -> Stores:
-    return memory_stores()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import io
 from pathlib import Path
 
-import pytest
 from sqlalchemy import select, update
 
 from contract.access import DEFAULT_PROJECT
@@ -20,15 +19,10 @@ from services.storage.stores import Stores
 from services.storage.sweep.indexing import create_index_jobs
 from services.storage.tables import dataset_versions
 from tests.support.images import class_folders, encoded, noise, zipped
-from tests.support.job_runs import memory_stores, run, uploaded
+from tests.support.job_runs import run, uploaded
 
 FILES = class_folders(count=12) | {"cat/bad.png": b"text"}
 COPY = encoded(noise(9, 9, seed=77))
-
-
-@pytest.fixture
-def stores() -> Stores:
-    return memory_stores()
 
 
 def manifest_of(stores: Stores) -> DatasetManifest:

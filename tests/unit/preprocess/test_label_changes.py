@@ -20,24 +20,11 @@ from services.preprocess.label_changes import candidates
 from services.storage.stores import Stores
 from tests.support.erasures import sha256_of, upload
 from tests.support.images import png
-from tests.support.job_runs import memory_stores
 from tests.support.label_studio import annotated, annotation, choices, completed, min_row
 from tests.support.revisions import FILES, Revisions
 
 NAME = "train/cat/1.png"
 HASH = sha256_of(FILES[NAME])
-
-
-@pytest.fixture
-def stores() -> Stores:
-    return memory_stores()
-
-
-@pytest.fixture
-def revisions(stores: Stores, tmp_path: Path) -> Revisions:
-    revisions = Revisions(stores, tmp_path)
-    revisions.prepare(FILES)
-    return revisions
 
 
 def sent(stores: Stores, folder: Path, document: Any) -> dict[str, str]:

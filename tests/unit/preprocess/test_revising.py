@@ -14,7 +14,7 @@ from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import Stores
 from tests.support.erasures import collect, traces
 from tests.support.images import png
-from tests.support.job_runs import memory_stores, run_due
+from tests.support.job_runs import run_due
 from tests.support.revisions import FILES, Revisions, change, images, rows
 
 SAME = (
@@ -29,18 +29,6 @@ SAME = (
     "warnings",
     "rejected",
 )
-
-
-@pytest.fixture
-def stores() -> Stores:
-    return memory_stores()
-
-
-@pytest.fixture
-def revisions(stores: Stores, tmp_path: Path) -> Revisions:
-    revisions = Revisions(stores, tmp_path)
-    revisions.prepare(FILES)
-    return revisions
 
 
 def facts(manifest: DatasetManifest) -> dict[str, Any]:

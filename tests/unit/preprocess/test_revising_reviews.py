@@ -22,22 +22,10 @@ from services.storage.stores import Stores
 from services.storage.tables import model_versions, models, review_items
 from tests.support.erasures import collect, sha256_of, traces
 from tests.support.images import png
-from tests.support.job_runs import memory_stores, run_due
+from tests.support.job_runs import run_due
 from tests.support.revisions import FILES, Revisions, change, images, rows
 
 NEW = png(60)
-
-
-@pytest.fixture
-def stores() -> Stores:
-    return memory_stores()
-
-
-@pytest.fixture
-def revisions(stores: Stores, tmp_path: Path) -> Revisions:
-    revisions = Revisions(stores, tmp_path)
-    revisions.prepare(FILES)
-    return revisions
 
 
 def train(stores: Stores, model: str, *datasets: str) -> None:

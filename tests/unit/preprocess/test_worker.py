@@ -54,11 +54,6 @@ def tarred(path: Path, files: dict[str, bytes], mode: Literal["w", "w:gz"] = "w"
     return path
 
 
-@pytest.fixture
-def stores() -> Stores:
-    return memory_stores()
-
-
 def preprocessed(
     stores: Stores, folder: Path, files: Files = FILES, handler: Handler = preprocess
 ) -> tuple[Job, list[Claim]]:

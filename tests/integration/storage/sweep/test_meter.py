@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-import boto3
 import pytest
 
 from contract.access import DEFAULT_PROJECT
@@ -25,7 +24,6 @@ from services.storage.sweep.meter import StorageMeter
 from tests.examples import WHEN
 from tests.integration.storage.filled import Filled, fill
 from tests.support.clock import FakeClock
-from tests.support.servers import S3Server
 
 PROJECTS = (DEFAULT_PROJECT, "lab", "shop_1")
 YEARS_S = 50 * 365 * 86400.0  # the real store's clock is ahead of the fake one
@@ -46,17 +44,6 @@ def objects(s3_settings: ObjectsSettings) -> Iterator[S3Objects]:
 @pytest.fixture
 def stores(database: Database, objects: S3Objects) -> Stores:
     return Stores(database, objects)
-
-
-@pytest.fixture
-def boto(s3: S3Server) -> Any:
-    return boto3.client(
-        "s3",
-        endpoint_url=s3.url,
-        aws_access_key_id=s3.access_key,
-        aws_secret_access_key=s3.secret_key,
-        region_name="us-east-1",
-    )
 
 
 def listed(boto: Any) -> dict[str, Stored]:

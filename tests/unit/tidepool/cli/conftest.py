@@ -99,6 +99,15 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def folder(environment: Path) -> Path:
+    """A folder with one image of one class."""
+    path = environment / "My Pets" / "cat"
+    path.mkdir(parents=True)
+    (path / "1.jpg").write_bytes(b"image")
+    return path.parent
+
+
+@pytest.fixture
 def deployment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
     deployment = Deployment()
 

@@ -39,14 +39,6 @@ def deployment(deployment: Deployment) -> Deployment:
     return deployment
 
 
-@pytest.fixture
-def folder(environment: Path) -> Path:
-    path = environment / "My Pets" / "cat"
-    path.mkdir(parents=True)
-    (path / "1.jpg").write_bytes(b"image")
-    return path.parent
-
-
 def test_a_folder_is_uploaded_prepared_and_trained(deployment: Deployment, folder: Path) -> None:
     result = run("train", "./My Pets")
 

@@ -36,14 +36,6 @@ def deployment(deployment: Deployment) -> Deployment:
     return deployment
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    path = tmp_path / "My Pets" / "cat"
-    path.mkdir(parents=True)
-    (path / "1.jpg").write_bytes(b"image")
-    return path.parent
-
-
 def test_a_folder_is_uploaded_and_what_was_made_of_it_is_shown(deployment: Deployment, folder: Path) -> None:
     result = run("upload", folder)
 

@@ -16,11 +16,6 @@ from services.gateway.serving.batching.request import BatchedAnswer, Request
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 class Caller:
     """The sender of one request, with its outcome."""
 

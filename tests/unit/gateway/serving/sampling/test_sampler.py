@@ -53,6 +53,17 @@ def classify(target: Target, questions: tuple[Question, ...]) -> BatchAnswers:
     return BatchAnswers([answer(question) for question in questions], 1.5, "CPUExecutionProvider", 64)
 
 
+def before_copies(channel: MemoryChannel, act: Callable[[], None]) -> None:
+    """Let replicas do something before they make a copy."""
+
+    def respond(target: Target, questions: tuple[Question, ...]) -> BatchAnswers:
+        if any(isinstance(question.payload, EncodedImage) and question.payload.copy for question in questions):
+            act()
+        return classify(target, questions)
+
+    channel.respond = respond
+
+
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sampler, "PAUSE_S", 0.0)
@@ -285,12 +296,10 @@ async def test_a_replica_that_makes_no_copy_drops_the_sample(
 ) -> None:
     project.sampling.set("pet-cnn", "production", DOUBTFUL)
 
-    def respond(target: Target, questions: tuple[Question, ...]) -> BatchAnswers:
-        if any(isinstance(question.payload, EncodedImage) and question.payload.copy for question in questions):
-            raise BadModel("it fails now")
-        return classify(target, questions)
+    def fail() -> None:
+        raise BadModel("it fails now")
 
-    channel.respond = respond
+    before_copies(channel, fail)
     await predict(client, backends, b"one")
 
     assert dropped("copy") == 1
@@ -307,12 +316,7 @@ async def test_images_that_wait_while_sampling_is_turned_off_are_dropped(
 ) -> None:
     project.sampling.set("pet-cnn", "production", DOUBTFUL)
 
-    def respond(target: Target, questions: tuple[Question, ...]) -> BatchAnswers:
-        if any(isinstance(question.payload, EncodedImage) and question.payload.copy for question in questions):
-            project.sampling.stop("pet-cnn", "production")
-        return classify(target, questions)
-
-    channel.respond = respond
+    before_copies(channel, lambda: project.sampling.stop("pet-cnn", "production"))
     await predict(client, backends, b"one")
 
     assert dropped("off") == 1
