@@ -276,9 +276,9 @@ class ReviewProgress(Frozen):
     """The queue in numbers.
 
     `leased` is how many of the open items people hold now. `disagreements` counts open items that have different
-    answers and wait for another person, `not_applied` decided items that are in no dataset version yet. `reviewers` are
-    the most active people, and `pairs` are of the images of the newest 20,000 answers. `kappa` is the mean of the pairs'
-    kappas, weighted by their items; None if there are no pairs.
+    answers and wait for another person, `not_applied` decided items that are in no dataset version yet. `reviewers`
+    are the most active people, `pairs` are of the images of the newest 20,000 answers, and `kappa` is the mean of
+    their kappas, weighted by their items; None if there are no pairs.
     """
 
     counts: dict[ReviewState, Whole]
