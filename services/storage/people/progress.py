@@ -94,13 +94,8 @@ def _reviewers(connection: Connection, project: str) -> tuple[ReviewerProgress, 
 def disagreements(project: str) -> "Select[str]":
     """Select the open items with enough answers, but different ones."""
     item, answer = review_items.c, review_answers.c
-    return (
-        select(item.id)
-        .join(review_answers, answer.item_id == item.id)
-        .where(item.project == project, item.state == "open", answer.undone_at.is_(None))
-        .group_by(item.id, item.votes)
-        .having(func.count() >= item.votes, item.votes > 1)
-    )
+    given = select(func.count()).where(answer.item_id == item.id, answer.undone_at.is_(None)).scalar_subquery()
+    return select(item.id).where(item.project == project, item.state == "open", item.votes > 1, given >= item.votes)
 
 
 def pairs_of(connection: Connection, project: str) -> tuple[PairAgreement, ...]:
