@@ -15,7 +15,8 @@ CLASS_CODES = frozenset(
 def class_warnings(counts: Mapping[Split, Mapping[str, int]]) -> tuple[DatasetWarning, ...]:
     """Return warnings of classes with no image, one image or images in one split only, from the usable images.
 
-    A split without any image is not missed. `similar_class_names` are names that differ only in case or separators.
+    A split that is empty for all classes does not count. `similar_class_names` are names that differ only in case or
+    separators.
     """
     labels = sorted({label for by_class in counts.values() for label in by_class})
     totals = {label: sum(by_class.get(label, 0) for by_class in counts.values()) for label in labels}

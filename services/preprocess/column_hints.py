@@ -1,4 +1,4 @@
-"""Says how a table could label the images, if it is no manifest because its columns have other names."""
+"""Says how a table could label the images if it is not a manifest only because of its columns' names."""
 
 from collections.abc import Callable
 from itertools import islice
@@ -18,7 +18,7 @@ _FEW_ROWS = 1000
 def column_hint(table: Table, is_file: Callable[[str], bool], most_rows: int) -> str | None:
     """Return which columns to name in the spec, or None if no column names files or none could name classes.
 
-    A column could name classes if each value stands in two rows on average.
+    A column could name classes if each of its values is in two rows or more, on average.
     """
     name = shown(table.name)
     if any(map(is_file, table.header)):
@@ -36,13 +36,13 @@ def column_hint(table: Table, is_file: Callable[[str], bool], most_rows: int) ->
         return f"{images}; if it labels them, set {say_path}"
     columns = " or ".join(repr(shown(table.header[column])) for column in labels[:_MOST_SHOWN])
     return (
-        f"{images}, but none of its columns has a usual name for the class; if one says it, set "
+        f"{images}, but none of its columns has a usual name for the class; if one of them names it, set "
         f"{'' if table.columns[path] in PATH else say_path + ' and '}layout.label_column to {columns}"
     )
 
 
 def _path_column(table: Table, is_file: Callable[[str], bool]) -> int | None:
-    """Return the column whose cells are mostly files, each another one."""
+    """Return the column whose cells are mostly files, and mostly different ones."""
     usual = [table.columns.index(column) for column in PATH if column in table.columns]
     column: int
     for column in dict.fromkeys([*usual, *range(min(len(table.columns), _MOST_COLUMNS))]):

@@ -59,9 +59,9 @@ NO_NAMES = ColumnNames()
 
 
 def find_columns(table: Table, names: ColumnNames = NO_NAMES, is_file: Callable[[str], bool] | None = None) -> Columns:
-    """Return the columns of a manifest. Raise BadDataset if the table is none.
+    """Return the columns of a manifest; raise BadDataset if the table is not one.
 
-    Of several usual columns for the path, the first is used whose cells mostly are files, by `is_file`.
+    Of several usual columns for the path, it is the first whose cells are mostly files, by `is_file`.
     """
     split, group = _split(table), _first(table, (normalised_column(names.group or ""),))
     path = _named(table, names.path) if names.path else _usual_path(table, is_file)

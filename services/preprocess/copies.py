@@ -1,4 +1,4 @@
-"""Sees through folders that hold the dataset beside a copy of it, or beside what is no class."""
+"""Finds the dataset in folders that also hold a copy of it, or folders that are not classes."""
 
 from collections.abc import Iterator, Mapping
 
@@ -46,7 +46,7 @@ def _doubtful(folder: str, other: str, is_split: bool) -> str:
 
 
 def _holder(tree: Tree) -> str | None:
-    """Return the only folder that holds the classes, if the others are surely none by their names or contents."""
+    """Return the only folder that holds the classes, if the names or contents of the others show that they do not."""
     branching = {top: branches.names for top, branches in tree.branches.items() if len(branches.names) > 1}
     holders = [top for top in branching if is_container(top)] or [top for top in branching if not is_surely_beside(top)]
     if len(holders) != 1:

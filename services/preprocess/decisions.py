@@ -13,7 +13,8 @@ SIDES = (8, 16, 24, 28, 32, 48, 64, 96, 128, 160, 192, 224)
 MOST_BYTES = 4 * 2**30  # of all pixels of a dataset
 _SMALL = 64  # pixels a side
 _SAME_ASPECT = 0.02
-_LOSS, _LOSSES = 0.4, 0.25  # shares: of an image that is much to lose, of images that lose it
+_LOSS = 0.4  # the share of an image that is too much to crop
+_LOSSES = 0.25  # the share of images that may lose more than that
 _ENOUGH = "what networks pretrained on a million photos take, and more is slow to train"
 
 
@@ -26,7 +27,7 @@ class Sample(NamedTuple):
 
     @property
     def subject(self) -> str:
-        """The images that the facts are of, for a sentence."""
+        """The images that were looked at, in words."""
         count = len(self.sizes)
         return f"the {count:,} images" if count >= self.total else f"the {count:,} images looked at"
 

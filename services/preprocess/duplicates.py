@@ -63,7 +63,7 @@ def duplicate_warnings(rows: Iterable[tuple[str, str, Split, str]]) -> tuple[Dat
 
 
 class _Table:
-    """The rows as columns: a million take about 100 MB, where objects of Python would take three times as much."""
+    """The rows as columns: a million take about 100 MB, and Python objects would take three times as much."""
 
     def __init__(self) -> None:
         self.splits = array("b")

@@ -1,4 +1,4 @@
-"""The handler of erase jobs: finds an image in everything that a project keeps, and makes all of it without the image.
+"""The handler of erase jobs: finds an image in everything that a project keeps, and makes new files without it.
 
 Nothing that exists is changed: what is made replaces it in the transaction that finishes the job.
 """
@@ -29,7 +29,7 @@ _VERSIONS, _ARCHIVES, _OUTPUTS, _FEATURES = 0.0, 0.3, 0.8, 0.9  # the job's prog
 
 
 def erase(task: Task) -> Erasure:
-    """Find an image, and make everything that has it without it; raises NotFound if nothing has it."""
+    """Find an image, and make new files of all that have it; raises NotFound if none has."""
     eraser = _Eraser(task, EraseSpec.model_validate(task.job.spec).sha256)
     while eraser.search():  # again, if something new has appeared meanwhile
         pass
@@ -158,7 +158,7 @@ class _Eraser:
             try:
                 file, count = blank(path, self._sha256, frozenset(self._sizes or ()), Limits())
             except BadArchive:
-                self._task.log(f"the upload {upload} is no archive that can be read and was not searched")
+                self._task.log(f"the upload {upload} cannot be read as an archive, so it was not searched")
                 return
             if count:
                 after = self._put(f"{upload}-{file.name}", file)

@@ -34,7 +34,7 @@ def split_folders(tree: Tree) -> dict[str, SplitFolder]:
     They name splits if all of them have the name of a split, or if there is a training folder with folders in it
     and a validation or test folder, whatever else is there. Names that only mention a split (`test_public`, `训练集`)
     count if the folders hold the same class folders. A single folder called `test_images` or the like wraps
-    the dataset; only a plain name such as `train` is a split then. Raise BadDataset if it cannot be told.
+    the dataset; only a plain name such as `train` is a split then. Raise BadDataset if that is unclear.
     """
     inside = {folder: set(names) for folder, names in tree.inside.items()}
     if len(inside) > 1 and not all(inside.values()):
@@ -62,7 +62,7 @@ def split_folders(tree: Tree) -> dict[str, SplitFolder]:
 def unwrapped(tree: Tree) -> Mapping[str, str] | None:
     """Return the files of the folder that wraps the dataset, by their names in it, or None if no folder does.
 
-    The top folders are no splits. A wrapper is the only top folder, or the only one that has split folders in it.
+    The top folders are not splits. A wrapper is the only top folder, or the only one that has split folders in it.
     Raise BadDataset if several have.
     """
     inside = tree.inside
@@ -143,7 +143,7 @@ def _holding_splits(tree: Tree) -> list[str]:
 
 
 def _check_training_is_a_class(splits: Mapping[str, Split], inside: Mapping[str, set[str]]) -> None:
-    """Raise BadDataset for a training folder that is doubtful as a class.
+    """Raise BadDataset for a training folder that may be a class.
 
     That is one beside a validation or test folder, or one with several folders in it, none of which the others have,
     or that the only other folder has, unless their names are numbers, such as years.
@@ -156,7 +156,7 @@ def _check_training_is_a_class(splits: Mapping[str, Split], inside: Mapping[str,
         if len(set(splits.values())) > 1 or (len(inside[training]) > 1 and doubtful):
             raise BadDataset(
                 f"{shown(training)!r} beside {shown(others[0])!r} may be a split or a class; if it is a split, put "
-                "class folders in it and remove the folders that are no split; if it is a class, rename it"
+                "class folders in it and remove the folders that are not splits; if it is a class, rename it"
             )
 
 

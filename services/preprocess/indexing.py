@@ -38,7 +38,7 @@ _GONE = DatasetWarning(
 def index_dataset(task: Task) -> DatasetIndex:
     """Give a dataset version an index, without a change to its shards.
 
-    The file of an image is that whose pixels, decoded with the version's image spec, are equal. Equal images are told
+    The file of an image is the one that decodes to the same pixels with the version's image spec. Equal images are told
     apart by the class that the archive gives them, then taken in the order of their paths. An image whose file is not
     found has no row. Without the upload, the outcome is a warning.
     """

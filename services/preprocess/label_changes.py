@@ -124,7 +124,7 @@ def _paths(name: str) -> Iterator[str]:
     text = name.replace("\\", "/")
     try:  # "#" is a character of the key of an object
         address = urlsplit(text, allow_fragments=text.lower().startswith("http"))
-    except ValueError:  # no address, although it looks like one
+    except ValueError:  # looks like an address, but is not one
         address = urlsplit("")
     local = parse_qs(address.query).get("d", [])  # /data/local-files/?d=path
     plain = [] if address.scheme or address.query else [text]

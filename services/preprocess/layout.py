@@ -116,7 +116,7 @@ def _reject_outside(root: Root, files: tuple[str, ...], rejections: Rejections, 
         rejections.add(name, reason)
     warnings.add(
         "ignored_tables",
-        f"{plural(len(root.strays), 'table is', 'tables are')} no manifest of the images and not used",
+        f"{plural(len(root.strays), 'table is not a manifest', 'tables are not manifests')} of the images and not used",
         (f"{shown(name)}: {reason.partition(' (for path')[0]}" for name, reason in sorted(root.strays.items())),
         "; ".join((_NOT_USED, *root.hints[:_SHOWN_HINTS])) + ".",
         len(root.strays),

@@ -66,8 +66,8 @@ def warn_of_parts(classes: set[str], root: Root, warnings: Warnings) -> None:
             "doubtful_class_names",
             "the classes have the names of folders for parts of the images",
             sorted(classes),
-            "If these folders are no classes, make one for each class, or add a manifest.csv with the columns path and "
-            "label.",
+            "If these folders are not classes, make one for each class, or add a manifest.csv with the columns path "
+            "and label.",
         )
 
 

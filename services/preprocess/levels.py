@@ -26,7 +26,7 @@ def key_at(folders: Iterable[str], level: ClassLevel) -> Key | None:
 
 
 def labels_of(keys: Iterable[Key]) -> dict[Key, str]:
-    """Return the class of each key: the last folder, with as many of its groups as tell it from others of its name."""
+    """Return the class of each key: the last folder, with those above it that tell it from others with its name."""
     by_name: dict[str, list[Key]] = defaultdict(list)
     for key in dict.fromkeys(keys):
         by_name[key[-1]].append(key)

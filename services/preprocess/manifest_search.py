@@ -22,7 +22,7 @@ _WORDS = ("labels", "annotations", "metadata", "classes", "manifest", "list")  #
 
 @dataclass
 class Search:
-    """What was found: manifests, and tables that are none, by their names in the archive, with the reason.
+    """What was found: manifests, and tables that are not, by their names in the archive, with the reason.
 
     `hints` say how a table that names images could be used.
     """
@@ -39,12 +39,12 @@ class Search:
 
 
 def search(files: Mapping[str, str], reader: Reader) -> Search:
-    """Return the manifests outside of any folder, and why each other table there is none.
+    """Return the manifests outside of any folder, and why each other table there is not one.
 
     `files` maps names to names in the archive. A file called manifest.csv must be a manifest. Another table is one if
     it has the columns, and at least half of its rows name files or it names half of the files. Several are used
     together if their names say different splits (train.csv and test.csv). A sample submission counts only without
-    another manifest. Raise BadDataset if a file that must be a manifest is none, or one with the columns is unreadable.
+    another manifest. Raise BadDataset if a file that must be a manifest is not, or one with the columns is unreadable.
     """
     tables = sorted(name for name in files if "/" not in name and is_table(name))
     result = Search()
@@ -149,7 +149,7 @@ def _preferred(name: str, files: Mapping[str, str]) -> Paths | None:
 
 
 def _stray(name: str, manifest: Manifest, images: int) -> str | None:
-    """Return why a table with the columns of a manifest is none, or None."""
+    """Return why a table with the columns of a manifest is not one, or None if it is."""
     matched = [files[0] for files in manifest.matches if files]
     labels = [row.label for row in manifest.rows]
     with_extension = any(row.path.lower().endswith(IMAGES) for row in manifest.rows)

@@ -57,7 +57,7 @@ class Reader:
             raise BadDataset(f"{shown(name)} cannot be read: {error.message}") from error
 
     def manifest(self, table: Table, file: str, paths: Paths, preferred: Paths | None) -> Manifest:
-        """Return the manifest that a table is. Raise BadDataset if it is none."""
+        """Read a table as a manifest; raise BadDataset if it is not one."""
         columns = find_columns(table, self.columns, lambda path: bool(paths.matches(path)))
         rows = tuple(read_rows(table, columns, self.most_rows))
         return Manifest(file, table.columns, rows, paths, encoding=table.encoding, preferred=preferred)

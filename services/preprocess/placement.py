@@ -25,7 +25,7 @@ from services.preprocess.warnings import Warnings
 class Root:
     """The folder in which the dataset lies.
 
-    `files` maps names in it to names in the archive; `strays` are tables that are no manifest, with the reason, and
+    `files` maps names in it to names in the archive; `strays` are tables that are not manifests, with the reason, and
     `hints` say how they could be one.
     """
 
@@ -49,7 +49,7 @@ class _Place:
 def by_folder(
     root: Root, level: ClassLevel, group_level: int | None, rejections: Rejections, warnings: Warnings
 ) -> Iterator[ImageFile]:
-    """Yield the images that no manifest covers; reject the others, before the first is yielded or later."""
+    """Yield the images that no manifest covers; reject the others, which may happen before the first is yielded."""
     covered = {file for manifest in root.manifests for file in manifest.paths.files} | root.strays.keys()
     files: list[str] = []
     numbers, known = array("i"), dict[int, tuple[int, _Place]]()  # of places, by their identity
@@ -124,7 +124,7 @@ def _check_group_level(places: Mapping[str, _Place], level: int | None) -> None:
 
 
 def by_manifest(root: Root, group_level: int | None, rejections: Rejections, warnings: Warnings) -> list[ImageFile]:
-    """Return the images that manifests list; reject the other rows, and files that the manifests cover but not list."""
+    """Return the images that manifests list; reject other rows, and files that the manifests cover but do not list."""
     listed = {manifest.name for manifest in root.manifests} | root.strays.keys()
     images: list[ImageFile] = []
     for manifest in root.manifests:

@@ -64,7 +64,7 @@ def plan_dataset(path: Path, spec: PreprocessSpec, limits: Limits, *, places: bo
     BadDataset if its files do not form a dataset.
     """
     rejections = Rejections()
-    gc.disable()  # collections would take a fifth of the time; nothing here is in a cycle
+    gc.disable()  # garbage collection would take a fifth of the time, and nothing here is in a cycle
     try:
         with Archive(path, limits, rejections, spec.layout.encoding) as archive:
             return plan_files(archive, spec, rejections, places=places)

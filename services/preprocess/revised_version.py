@@ -36,7 +36,7 @@ class RevisedVersion:
     """A version with other labels for some rows of its index, and with the images of a prepared part.
 
     A file of labels is written anew if one of its labels or the number of a class changes. Added images lie in shards
-    of their own, behind the others.
+    of their own, after the others.
     """
 
     def __init__(

@@ -111,8 +111,8 @@ class _Revising:
     def _nothing(self, delta: Delta) -> str:
         if delta.held_back:
             return (
-                f"nothing would change: the changes are of {delta.held_back} images of the test split, which is "
-                'frozen; set test_split to "open" to change them'
+                f"nothing would change: {plural(delta.held_back, 'change is', 'changes are')} in the test split, which "
+                'is frozen; set test_split to "open" to make them'
             )
         if self._spec.reviews and not (self._spec.changes or self._spec.labels):
             return f"no decided review waits for a version of {self._spec.dataset}; answer some first"

@@ -93,7 +93,7 @@ def delta_of(index: pa.Table, labels: Mapping[str, str | None], test_split: Test
         present.add(sha256)
         change = labels[sha256]
         if change == label:
-            open_rows.add(sha256)  # as the change wants it
+            open_rows.add(sha256)  # it has the label already
         elif split is Split.TEST and test_split == "frozen":
             held.append(sha256)
         else:

@@ -35,7 +35,7 @@ class Moments(PixelSums):
         )
 
     def __sub__(self, other: Self) -> Self:
-        """Return the sums without those of pixels that are among them."""
+        """Return the sums without the pixels of `other`, which they include."""
         if not other.count:
             return self
         return type(self)(
@@ -45,7 +45,7 @@ class Moments(PixelSums):
         )
 
     def mean_and_std(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Return both per channel of pixels scaled to 0..1; the population standard deviation, at least STD_FLOOR."""
+        """Return both per channel, of pixels scaled to 0..1; the deviation is the population's, at least STD_FLOOR."""
         mean = (total / (255 * self.count) for total in self.sums)
         variance = (
             (self.count * square - total**2) / (255 * self.count) ** 2

@@ -1,4 +1,4 @@
-"""Collects what is doubtful in a dataset that is prepared all the same."""
+"""Collects warnings about a dataset, which is prepared all the same."""
 
 from collections.abc import Iterable
 
@@ -19,7 +19,7 @@ class Warnings:
         self._ignored = Ignored()
 
     def add(self, code: str, message: str, examples: Iterable[str], advice: str, count: int | None = None) -> None:
-        """Add a warning with the first examples; `count` is their number if it is not given. None are no warning."""
+        """Add a warning with the first examples; `count` is their number if it is not given; 0 adds no warning."""
         listed = list(examples)
         if count is None:
             count = len(listed)

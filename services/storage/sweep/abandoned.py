@@ -14,9 +14,9 @@ BATCH = 1000  # rows or objects
 
 
 class AbandonedUploads:
-    """Deletes uploads that are not completed `after` they were announced, by the database's and the store's clocks.
+    """Deletes uploads that are not complete `after` they began, by the clocks of the database and the object store.
 
-    An object that no upload has is deleted once it is older than `grace`. Any number of collectors may run at once,
+    An object without an upload is deleted once it is older than `grace`. Any number of collectors may run at once,
     since deleting twice does no harm.
     """
 
@@ -31,8 +31,8 @@ class AbandonedUploads:
         now = self._database.now()
         latest = now - self._after
         self._delete_rows(latest)
-        # what no row names: objects of these rows and of deleted uploads, archives that an erasure has replaced, and
-        # those of gateways that ended before they wrote the row, a moment after the object
+        # objects without a row: those of these rows and of deleted uploads, archives that an erasure replaced, and
+        # those of gateways that stopped before they wrote the row, which happens a moment after the object is stored
         entries = self._objects.entries(Bucket.UPLOADS)
         self._database.confirm_primary()  # as in `Collector`
         old = [entry.key for entry in entries if entry.modified_at <= now - self._grace]
@@ -51,7 +51,7 @@ class AbandonedUploads:
         """Delete the objects that belong to no upload and are not in the registry; return how many."""
         registry = object_references.c
         with self._database.read() as connection:
-            ids = {key.rpartition("/")[2]: key for key in keys}  # keys of other projects than `default` begin with it
+            ids = {key.rpartition("/")[2]: key for key in keys}  # keys may begin with the project
             own = select(uploads.c.id).where(uploads.c.id.in_(ids), uploads.c.file.is_(None))
             rows = connection.execute(own).scalars()
             references = select(registry.key).where(registry.bucket == Bucket.UPLOADS, registry.key.in_(keys))

@@ -35,7 +35,7 @@ class Collector:
             for entry in self._objects.entries(Bucket.JOBS)
             if entry.modified_at <= latest and attempt_of(entry.key)
         ]
-        self._database.confirm_primary()  # a replaced one does not know the newest references
+        self._database.confirm_primary()  # a primary that was replaced lacks the newest references
         # The order matters. Objects of an attempt that starts after the listing are not in it. Those of a running one
         # are kept. An attempt that published before the query is in the registry, which is read last.
         with self._database.read() as connection:

@@ -16,7 +16,7 @@ log = structlog.get_logger()
 
 
 def create_index_jobs(database: Database) -> int:
-    """Create an index job for each dataset version that has no index, no warning why, and no such job; return how many.
+    """Create an index job for each dataset version without an index, a warning why, or an index job; return how many.
 
     Two processes that do this at once may create two jobs for a version, which does no harm.
     """

@@ -10,7 +10,7 @@ BATCH = 500  # jobs a statement; databases limit its parameters
 
 
 def lock_free(connection: Connection, ids: Sequence[str]) -> list[str]:
-    """Lock jobs, their parents, and the parents of these; return those of `ids` of which all were free.
+    """Lock jobs, their parents, and the parents of these; return those of `ids` for which all of these were free.
 
     Workers lock a parent before its part or child. The reconciler finds parts and children first, and locks the jobs of
     many families in one transaction, so waiting for a row could be a deadlock. It leaves jobs that another transaction

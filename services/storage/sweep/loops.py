@@ -72,7 +72,7 @@ def sweep(stop: threading.Event) -> None:
 def _relay(reconciler: Reconciler, broker: Broker, stop: threading.Event) -> None:
     """Send wake-up messages until the outbox is empty or the broker is away, for REPAIR_S seconds at most.
 
-    The caller repairs jobs after that, also if messages are left.
+    The caller repairs jobs after that, even if messages are left.
     """
     until = time.monotonic() + REPAIR_S
     sent = BATCH

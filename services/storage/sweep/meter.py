@@ -32,8 +32,8 @@ _ORDER = list(StorageCategory)
 class StorageMeter:
     """Measures what is stored, for `GET /v1/usage/storage`.
 
-    Every listed object counts once: for the project in its key, and in the category of what refers to it. The sum is
-    that of the listing; what is written or deleted meanwhile counts the next time.
+    Every listed object counts once: for the project in its key, and in the category of what refers to it. What is
+    written or deleted during the listing counts the next time.
     """
 
     def __init__(self, database: Database, objects: Objects) -> None:

@@ -1,6 +1,6 @@
-"""The steps of a pipeline's run: each reads what the one before has made, and says what is next.
+"""The steps of a pipeline's run: each reads the result of the one before, and returns what to do next.
 
-They change nothing. `PipelineRunner` does what they return, in one transaction.
+They change nothing themselves: `PipelineRunner` does what they return, in one transaction.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -166,7 +166,7 @@ def _nothing_new(context: Context, champion: str, dataset: str) -> str | None:
 
 
 def _training(context: Context, champion: str, dataset: str) -> tuple[TrainRequest, tuple[str, ...]]:
-    """Return the training that continues from the champion, or one without a start and a note why."""
+    """Return the training that continues from the champion, or, with a note why, one that does not."""
     spec = context.pipeline.training(dataset)
     if spec.init_from is not None or spec.architecture is not None or spec.method == "scratch":
         return _pinned_training(context, spec), ()
@@ -198,7 +198,7 @@ def _decide(context: Context, result: dict[str, Any]) -> Move:
     if not decision.passed:
         move = end(RunState.REJECTED, decision.reason)
     elif not pipeline.promote:
-        move = end(RunState.PASSED, f"{decision.reason}. A person decides whether {name} is to point at it")
+        move = end(RunState.PASSED, f"{decision.reason}. A person decides whether {name} should point at it")
     elif pipeline.shadow_hours is None:
         move = _promote(candidate, decision.reason)
     else:
@@ -216,7 +216,7 @@ def _promote(candidate: Reference, reason: str) -> Move:
 
 
 def _after(job: Job | None, following: Callable[[dict[str, Any]], Move]) -> Move | None:
-    """Return what follows a job that has succeeded, None while it is live, or else the end of the run."""
+    """Return what follows a job that has succeeded, None while it is live, and the end of the run if it failed."""
     if job is None:
         return end(RunState.FAILED, "the job of this step was deleted")
     if job.state is JobState.SUCCEEDED:

@@ -21,7 +21,7 @@ from services.storage.sweep.pipeline_steps import STEPS, Context, Move, end
 from services.storage.tables import pipeline_runs, pipelines, projects
 
 ACTOR = "pipeline"
-DRIFT_RUNS = timedelta(days=1)  # between two runs that drift starts
+DRIFT_RUNS = timedelta(days=1)  # between two runs started by drift
 DRIFT_READS = timedelta(minutes=10)  # between two looks for drift
 QUOTA_TRIES = timedelta(minutes=1)  # between two tries of a step for which the project's quota leaves no room
 
@@ -39,7 +39,7 @@ class PipelineRunner:
     """Starts and advances the runs of all projects.
 
     Each change is a transaction that checks, under a lock, that the run is still at the step that was read, and creates
-    the job of the next step itself. So a process may die anywhere, and any number of these may run at once.
+    the job of the next step itself. So a process may stop at any point, and any number of them may run at once.
     """
 
     def __init__(self, database: Database, signals: Signals | None = None) -> None:
@@ -68,7 +68,7 @@ class PipelineRunner:
         return sum(self._advance(row) for row in rows if row["id"] not in self._waits)
 
     def _start_safely(self, row: RowMapping) -> bool:
-        """Start a run if it is due; what is wrong with one pipeline does not stop the others."""
+        """Start a run if it is due; an error in one pipeline does not stop the others."""
         try:
             return self._start(row)
         except Unavailable:
@@ -107,7 +107,7 @@ class PipelineRunner:
             return connection.execute(by_drift).first() is not None
 
     def _begin(self, key: Key, row: RowMapping, newest: RowMapping | None, trigger: Trigger, now: datetime) -> bool:
-        """Start a run unless the pipeline has changed, or run, since it was read."""
+        """Start a run unless the pipeline has changed or begun a run since it was read."""
         with self._database.write() as connection:
             try:
                 current = find(connection, *key, lock=True)
@@ -118,7 +118,7 @@ class PipelineRunner:
             if ids[0] != ids[1] or (current["paused"], current["next_at"]) != (row["paused"], row["next_at"]):
                 return False
             run = begin(connection, *key, trigger, now)
-            if trigger == "cron":  # times that were missed meanwhile are this run
+            if trigger == "cron":  # one run makes up for all times that were missed
                 following = next_time(str(request_of(row).when.cron), now)
                 connection.execute(update(pipelines).where(named(*key)).values(next_at=following))
         log.info("a pipeline starts", project=key.project, pipeline=key.name, run=run["id"], trigger=trigger)

@@ -135,7 +135,7 @@ class Purger:
         yield from self._delete_objects(project)
 
     def _stop_jobs(self, project: str) -> Iterator[str]:
-        """Cancel the jobs that have not ended, and wait until they have; a worker that does not react loses them."""
+        """Cancel the jobs that have not ended, and wait until they have; a worker that takes too long loses its job."""
         live = select(jobs.c.id).where(jobs.c.project == project, jobs.c.parent_id.is_(None), jobs.c.state.in_(LIVE))
         own = Jobs(self._database, project)
         while True:

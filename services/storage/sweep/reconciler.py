@@ -164,8 +164,8 @@ def _update(
 def _wake_again(connection: Connection, now: datetime) -> int:
     """Queue a wake-up message for due jobs that no worker took since the last one; return how many.
 
-    At most BATCH of each kind, those with the oldest message first; none of a kind for which as many are in the outbox
-    already. A wake-up message makes a worker claim the best job of its kinds, whichever job the message is about.
+    At most BATCH of each kind, those with the oldest message first, and none of a kind that already has BATCH in the
+    outbox. A wake-up message makes a worker claim the best job of its kinds, whichever job the message is about.
     """
     rows: list[Row[str, str]] = []
     for kind in JobKind:
@@ -188,9 +188,10 @@ def _silent() -> Select[str, str]:
 
 
 def _orphaned(name: str) -> Select[str]:
-    """Select the jobs that have ended and have live parts, or live children; `name` is that of the column with them.
+    """Select the jobs that have ended and have live parts or children; `name` is the column that names the parent.
 
-    The parents of live parts are read one after the other from an index, so that neither all parts nor all jobs are.
+    The parents of live parts are read one after the other from an index, so that the query reads neither all parts nor
+    all jobs.
     """
     part = jobs.alias("part")
     parent = part.c[name]

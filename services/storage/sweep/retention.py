@@ -36,15 +36,15 @@ from services.storage.tables import (
 
 BATCH = 1000  # deletions of each kind, by project and pass
 ACTOR = "retention"
-KEEP_DRIFT = timedelta(days=400)  # counts by day: a few kilobytes each, and so in every project
+KEEP_DRIFT = timedelta(days=400)  # counts of a day take a few kilobytes, so this is the same for every project
 
 
 class RetentionSweep:
-    """Applies the retention of each project, and deletes uploads of which nothing came and samples nobody reviewed.
+    """Applies the retention of each project, and deletes unused uploads and samples that nobody reviewed.
 
     `keep_jobs` is how long ended jobs are kept in projects whose retention has no `jobs_days`; None means always.
-    An upload that jobs have used and no version came from goes `unpublished` after the last of these jobs has ended,
-    whatever the project's retention is. Each deletion is a transaction that checks again what needs the object, so any
+    An upload whose jobs made no version is deleted `unpublished` after the last of them has ended, whatever the
+    project's retention is. Each deletion is a transaction that checks again what needs the object, so any
     number of these may run at once.
     """
 
@@ -67,7 +67,7 @@ class RetentionSweep:
         ended, sent = Jobs(self._database, project, actor=actor), Uploads(self._database, project, actor)
         used = exists().where(upload_uses.c.upload_id == uploads.c.id)
         count = self._delete(_unneeded_uploads(project, now - self._unpublished).where(used), sent.delete)
-        if (rule := retention.versions) is not None:  # models first: they may be all that keeps a dataset version
+        if (rule := retention.versions) is not None:  # models first: a dataset version may be kept only because of them
             for old, store in ((_old_models, models), (_old_datasets, datasets)):
                 count += self._delete(old(project, rule, now), partial(_delete_version, store))
         keep_jobs = self._keep_jobs if retention.jobs_days is None else timedelta(days=retention.jobs_days)
@@ -79,7 +79,7 @@ class RetentionSweep:
         return count
 
     def _delete(self, candidates: Select[str], delete: Callable[[str], None]) -> int:
-        """Delete what a query names, and return how much; something that is needed meanwhile is left."""
+        """Delete what a query selects, and return how many; what is in use by then is left."""
         with self._database.read() as connection:
             names = connection.execute(candidates.limit(BATCH)).scalars().all()
         count = 0
@@ -116,7 +116,7 @@ def _old_models(project: str, rule: VersionRetention, now: datetime) -> Select[s
 
 
 def _old_datasets(project: str, rule: VersionRetention, now: datetime) -> Select[str]:
-    """Select the dataset versions that a rule does not keep and, unless it says so, no model was trained on."""
+    """Select the dataset versions that a rule does not keep; those of models only if the rule includes them."""
     model = model_versions.c
     trained = exists().where(model.project == project, model.dataset == _reference(dataset_versions))
     return _old(dataset_versions, project, rule, now).where(true() if rule.trained_on else ~trained)

@@ -48,7 +48,7 @@ FILES = images("pictures") | {"x.csv": table("photo;class", "{number};{label}")}
     [
         (HAM, r"part_1, part_2 do not name classes; metadata.csv .* 'image_id'.* set layout.label_column to 'dx'",
          {"label_column": "dx"}),
-        (BREEDS, r"'id', but none .*; if one says it, set layout.label_column to 'breed'; read as",
+        (BREEDS, r"'id', but none .*; if one of them names it, set layout.label_column to 'breed'; read as",
          {"label_column": "Breed"}),
         (DIAGNOSES, r"set layout.path_column to 'id_code' and layout.label_column to 'diagnosis'",
          {"path_column": "id_code", "label_column": "diagnosis"}),

@@ -3,7 +3,7 @@
 from contextlib import AbstractContextManager
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, event
 
 from contract.errors import BrokerUnavailable, DatabaseUnavailable, LeaseLost
 from contract.jobs import JobKind, JobState
@@ -107,6 +107,25 @@ def test_an_abandoned_job_is_requeued_at_once_the_first_time_and_later_with_a_de
     clock.tick(BACKOFF_S)
     assert reconciler.repair().woken == 1
     assert claimed(leases).job.attempt == 3
+
+
+def test_many_abandoned_jobs_are_requeued_in_batches(
+    jobs: Jobs, leases: Leases, database: Database, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.storage.sweep.reconciler.BATCH", 2)
+    for _ in range(5):
+        jobs.create(PREPROCESS_REQUEST)
+        claimed(leases)
+    clock.tick(EXPIRED_S)
+    updates: list[str] = []
+    event.listen(
+        database.engine,
+        "before_cursor_execute",
+        lambda _connection, _cursor, statement, *_: updates.append(statement) if "failures" in statement else None,
+    )
+
+    assert Reconciler(database).repair().requeued == 5
+    assert len([statement for statement in updates if statement.startswith("UPDATE jobs SET")]) == 3
 
 
 def test_a_job_fails_when_it_has_lost_too_many_workers(

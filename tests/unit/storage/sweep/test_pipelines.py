@@ -166,7 +166,7 @@ def test_a_person_promotes_if_the_pipeline_may_not(clock: FakeClock) -> None:
     run = world.run_through(BETTER)
 
     assert run.state is RunState.PASSED
-    assert run.reason.endswith("A person decides whether pet-cnn@production is to point at it")
+    assert run.reason.endswith("A person decides whether pet-cnn@production should point at it")
     assert world.production == {1: 100}
 
 
