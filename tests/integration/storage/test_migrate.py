@@ -96,6 +96,17 @@ ROWS_WITH_REFERENCES: list[tuple[str, dict[str, object]]] = [
 
 # An index on expressions cannot be compared; tests of claims see that it is used.
 @pytest.mark.filterwarnings("ignore:Skipped unsupported reflection", "ignore:autogenerate skipping")
+def fill(database: Database, revision: str, rows: list[tuple[str, dict[str, object]]]) -> None:
+    """Create the tables of a revision, with rows in them."""
+    with database.engine.connect() as connection:
+        command.upgrade(config(connection), revision)
+        metadata = MetaData()
+        metadata.reflect(connection)
+        for table, row in rows:
+            connection.execute(insert(metadata.tables[table]).values(row))
+        connection.commit()
+
+
 def test_the_migrations_create_the_declared_tables(database: Database) -> None:
     with database.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
@@ -112,13 +123,7 @@ def test_migrating_again_changes_nothing(database: Database) -> None:
 def test_rows_of_the_first_schema_survive_all_migrations(database_url: str, clock: FakeClock) -> None:
     # given a database of the first schema, with a running job, its wake-up message and an earlier job's versions
     database = Database.connect(database_url, clock)
-    with database.engine.connect() as connection:
-        command.upgrade(config(connection), "0001")
-        first = MetaData()
-        first.reflect(connection)
-        for table, row in FIRST_ROWS:
-            connection.execute(insert(first.tables[table]).values(row))
-        connection.commit()
+    fill(database, "0001", FIRST_ROWS)
 
     # when
     migrate(database)
@@ -150,13 +155,7 @@ def test_rows_of_the_first_schema_survive_all_migrations(database_url: str, cloc
 def test_a_migration_registers_the_references_of_existing_rows(database_url: str) -> None:
     # given rows of every shape that refers to objects, before there was a registry
     database = Database.connect(database_url)
-    with database.engine.connect() as connection:
-        command.upgrade(config(connection), "0005")
-        older = MetaData()
-        older.reflect(connection)
-        for table, row in ROWS_WITH_REFERENCES:
-            connection.execute(insert(older.tables[table]).values(row))
-        connection.commit()
+    fill(database, "0005", ROWS_WITH_REFERENCES)
 
     # when
     migrate(database)

@@ -113,16 +113,22 @@ def test_checkpoints_never_overwrite_each_other(finished: tuple[MemoryTask, Mode
     assert kept == {"checkpoint-1.pt", "checkpoint-2.pt", "checkpoint-3.pt"}
 
 
+def drained(folder: Path) -> MemoryTask:
+    """A training that a drain has interrupted after its first checkpoint."""
+    task = MemoryTask(folder, epochs=3)
+    task.after_checkpoint = interrupt(Draining("the worker stops"))
+    with pytest.raises(Draining):
+        train(task)
+    del task.after_checkpoint
+    return task
+
+
 @pytest.mark.usefixtures("no_variants")
 def test_a_drained_job_resumes_and_produces_the_same_file(
     finished: tuple[MemoryTask, ModelManifest], tmp_path: Path
 ) -> None:
     _, uninterrupted = finished
-    task = MemoryTask(tmp_path, epochs=3)
-    task.after_checkpoint = interrupt(Draining("the worker stops"))
-    with pytest.raises(Draining):
-        train(task)
-    del task.after_checkpoint
+    task = drained(tmp_path)
     task.reports.clear()
 
     resumed = train(task)
@@ -137,11 +143,7 @@ def test_a_job_resumes_as_it_began_if_a_newer_release_decides_otherwise(
     finished: tuple[MemoryTask, ModelManifest], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, uninterrupted = finished
-    task = MemoryTask(tmp_path, epochs=3)
-    task.after_checkpoint = interrupt(Draining("the worker stops"))
-    with pytest.raises(Draining):
-        train(task)
-    del task.after_checkpoint
+    task = drained(tmp_path)
     scratch = decisions.scratch
     monkeypatch.setattr(decisions, "scratch", lambda *facts: scratch(*facts).model_copy(update={"batch_size": 5}))
 
