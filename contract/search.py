@@ -8,6 +8,7 @@ from pydantic import Discriminator, Field, StrictBool, StrictFloat, StrictInt, S
 from contract.base import Frozen, Whole
 
 MOST_TRIALS = 200
+MOST_MEMBERS = 10  # of an ensemble
 Scalar = StrictBool | StrictInt | StrictFloat | Annotated[str, StringConstraints(strict=True, max_length=63)]
 Objective = Literal["val.accuracy", "val.macro_f1", "val.loss"]
 EarlyStop = Literal["hyperband", "median", "none"]
@@ -76,7 +77,9 @@ class Search(Frozen):
     `over` names fields of the training, such as `optimizer.lr`, with a range or a list of values for each. At most
     `parallel` trials are open at a time; as many run at once as there are replicas. After `minutes` no trial begins,
     and those that run end with their best epoch. `objective` decides which trial is best. `early_stop` ends poor trials
-    after an epoch: their validation accuracy, or loss for `val.loss`, is compared with that of other trials.
+    after an epoch: their validation accuracy, or loss for `val.loss`, is compared with that of other trials. The
+    published model may average the answers of at most `ensemble` trials, if they are better together than the best one
+    on the validation images; it then takes as long to answer as all of them one after the other.
     """
 
     trials: Annotated[int, Field(strict=True, ge=1, le=MOST_TRIALS)] = 16
@@ -86,6 +89,9 @@ class Search(Frozen):
     early_stop: EarlyStop = "hyperband"
     sampler: Literal["tpe", "random"] = "tpe"
     parallel: Annotated[int, Field(strict=True, ge=1, le=16)] = 4
+    ensemble: Annotated[int, Field(strict=True, ge=1, le=MOST_MEMBERS)] = Field(
+        default=1, exclude_if=lambda ensemble: ensemble == 1
+    )
 
     @model_validator(mode="after")
     def _searches_fields_of_a_training(self) -> "Search":
@@ -143,6 +149,11 @@ class Scores(Frozen):
     macro_f1: float
     loss: float
 
+    def of(self, objective: Objective) -> float:
+        """Return the value of an objective, which is `val.` and the name of a score."""
+        value: float = getattr(self, objective.partition(".")[2])
+        return value
+
 
 class StudyTrial(Frozen):
     """A trial of a search; `job` is its job, `value` that of the objective, `epochs` are those that it trained."""
@@ -160,6 +171,8 @@ class StudyTrial(Frozen):
 class Study(Frozen):
     """What a search has tried. `best` is the number of the trial whose model was published.
 
+    `members` are the numbers of the trials whose answers the published model averages, the best first; empty if it is
+    the best alone.
     `importance` is the share (0..1) of each parameter in how much the objective varies, by the PED-ANOVA of Watanabe,
     Bansal and Hutter, 2023; empty with fewer than two complete trials.
     """
@@ -169,6 +182,7 @@ class Study(Frozen):
     best: Whole
     parameters: dict[str, Scalar]
     trials: tuple[StudyTrial, ...]
+    members: tuple[Whole, ...] = Field(default=(), exclude_if=lambda members: not members)
     importance: dict[str, float] = Field(default_factory=dict)
     ended: str
 

@@ -47,7 +47,8 @@ class TrialOutcome(Outcome):
     """What a trial ends with; `value` is that of the objective, None without images to measure it on.
 
     `pruned` if it was ended early because others were better. `state` has the weights. `out_of_fold` are the logits of
-    the images that a fold has left out, when the dataset had so many `images` for training.
+    the images that a fold has left out, when the dataset had so many `images` for training; `validation` are those of
+    the validation images, for a search that may publish an ensemble.
     """
 
     value: float | None
@@ -63,6 +64,7 @@ class TrialOutcome(Outcome):
     training_images: TrainingImages | None = None
     features: FeatureFile | None = None
     out_of_fold: ObjectRef | None = None
+    validation: ObjectRef | None = None
     images: Whole | None = None
 
 
