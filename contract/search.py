@@ -1,6 +1,6 @@
 """Searches over the settings of a training: what is tried, and the study that is kept with the best model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, StrictBool, StrictFloat, StrictInt, StringConstraints, Tag, model_validator
@@ -185,6 +185,16 @@ class Study(Frozen):
     members: tuple[Whole, ...] = Field(default=(), exclude_if=lambda members: not members)
     importance: dict[str, float] = Field(default_factory=dict)
     ended: str
+
+    @property
+    def members_text(self) -> str:
+        """Name the members for people, such as `trials 4, 7 and 1`."""
+        return trials_text(self.members)
+
+
+def trials_text(numbers: Sequence[int]) -> str:
+    """Name at least two trials for people."""
+    return f"trials {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
 
 
 class Spread(Frozen):

@@ -64,7 +64,7 @@ class TrialOutcome(Outcome):
     training_images: TrainingImages | None = None
     features: FeatureFile | None = None
     out_of_fold: ObjectRef | None = None
-    validation: ObjectRef | None = None
+    validation: ObjectRef | None = Field(default=None, exclude_if=lambda validation: validation is None)
     images: Whole | None = None
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from contract.choices import Choice
 from contract.errors import Invalid
 from contract.kinds.trial import TrialOutcome
-from contract.search import Objective, Search
+from contract.search import Objective, Search, trials_text
 from services.trainer.search.folds import MOST_ANSWERS
 from services.trainer.search.study import maximizes
 from services.trainer.search.trial import scores_of
@@ -102,11 +102,10 @@ def _alone(best: int, because: str) -> tuple[tuple[int, ...], Choice]:
 
 def because_of(selection: Selection, objective: Objective) -> str:
     """Return the sentence that says what the trials gain together."""
-    *first, last = map(str, selection.members)
-    if not first:
-        return f"no other trial improves the answers of trial {last} on the validation images"
+    if len(selection.members) == 1:
+        return f"no other trial improves the answers of trial {selection.members[0]} on the validation images"
     alone, joined = selection.values[0], selection.values[-1]
-    names = f"trials {', '.join(first)} and {last} together"
+    names = f"{trials_text(selection.members)} together"
     if objective == "val.accuracy":
         return (
             f"{names} are right on {100 * joined:.1f} % of the validation images, the best alone on {100 * alone:.1f} %"
