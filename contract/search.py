@@ -1,6 +1,6 @@
 """Searches over the settings of a training: what is tried, and the study that is kept with the best model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, StrictBool, StrictFloat, StrictInt, StringConstraints, Tag, model_validator
@@ -8,6 +8,7 @@ from pydantic import Discriminator, Field, StrictBool, StrictFloat, StrictInt, S
 from contract.base import Frozen, Whole
 
 MOST_TRIALS = 200
+MOST_MEMBERS = 10  # of an ensemble
 Scalar = StrictBool | StrictInt | StrictFloat | Annotated[str, StringConstraints(strict=True, max_length=63)]
 Objective = Literal["val.accuracy", "val.macro_f1", "val.loss"]
 EarlyStop = Literal["hyperband", "median", "none"]
@@ -76,7 +77,9 @@ class Search(Frozen):
     `over` names fields of the training, such as `optimizer.lr`, with a range or a list of values for each. At most
     `parallel` trials are queued or running at a time; how many run depends on the replicas. After `minutes` no trial
     begins, and running trials end with their best epoch. `objective` decides which trial is best. `early_stop` ends
-    poor trials after an epoch: their validation accuracy, or loss for `val.loss`, is compared with other trials'.
+    poor trials after an epoch: their validation accuracy, or loss for `val.loss`, is compared with other trials'. The
+    published model may average the answers of up to `ensemble` trials, if together they are better on the validation
+    images than the best one alone; its answers take as long as those of all its trials together.
     """
 
     trials: Annotated[int, Field(strict=True, ge=1, le=MOST_TRIALS)] = 16
@@ -86,6 +89,9 @@ class Search(Frozen):
     early_stop: EarlyStop = "hyperband"
     sampler: Literal["tpe", "random"] = "tpe"
     parallel: Annotated[int, Field(strict=True, ge=1, le=16)] = 4
+    ensemble: Annotated[int, Field(strict=True, ge=1, le=MOST_MEMBERS)] = Field(
+        default=1, exclude_if=lambda ensemble: ensemble == 1
+    )
 
     @model_validator(mode="after")
     def _searches_fields_of_a_training(self) -> "Search":
@@ -143,6 +149,11 @@ class Scores(Frozen):
     macro_f1: float
     loss: float
 
+    def of(self, objective: Objective) -> float:
+        """Return the value of an objective, which is `val.` and the name of a score."""
+        value: float = getattr(self, objective.partition(".")[2])
+        return value
+
 
 class StudyTrial(Frozen):
     """A trial of a search: `value` is that of the objective, `epochs` is how many it has trained."""
@@ -160,6 +171,8 @@ class StudyTrial(Frozen):
 class Study(Frozen):
     """What a search has tried. `best` is the number of the trial whose model was published.
 
+    `members` are the numbers of the trials whose answers the published model averages, the best first; empty if it is
+    the best alone.
     `importance` is the share (0..1) of each parameter in how much the objective varies, by the PED-ANOVA of Watanabe,
     Bansal and Hutter, 2023; empty with fewer than two complete trials.
     """
@@ -169,8 +182,19 @@ class Study(Frozen):
     best: Whole
     parameters: dict[str, Scalar]
     trials: tuple[StudyTrial, ...]
+    members: tuple[Whole, ...] = Field(default=(), exclude_if=lambda members: not members)
     importance: dict[str, float] = Field(default_factory=dict)
     ended: str
+
+    @property
+    def members_text(self) -> str:
+        """Name the members for people, such as `trials 4, 7 and 1`."""
+        return trials_text(self.members)
+
+
+def trials_text(numbers: Sequence[int]) -> str:
+    """Name at least two trials for people."""
+    return f"trials {', '.join(map(str, numbers[:-1]))} and {numbers[-1]}"
 
 
 class Spread(Frozen):

@@ -47,7 +47,8 @@ class TrialOutcome(Outcome):
     """The result of a trial; `value` is that of the objective, None without images to measure it on.
 
     `pruned` means that it was ended early because others were better. `state` has the weights. `out_of_fold` has the
-    logits of the images that a fold has left out; the dataset had `images` for training then.
+    logits of the images that a fold has left out; the dataset had `images` for training then. `validation` has those
+    of the validation images, for a search that may publish an ensemble.
     """
 
     value: float | None
@@ -63,6 +64,7 @@ class TrialOutcome(Outcome):
     training_images: TrainingImages | None = None
     features: FeatureFile | None = None
     out_of_fold: ObjectRef | None = None
+    validation: ObjectRef | None = Field(default=None, exclude_if=lambda validation: validation is None)
     images: Whole | None = None
 
 

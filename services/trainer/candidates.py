@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import nn
+
 from contract.choices import Choice
 from contract.datasets import Label
 from contract.evaluation import TrainingImages
@@ -10,7 +12,7 @@ from contract.images import Preprocessing
 from contract.training import Epoch, FeatureFile, Method
 from services.trainer.data import TrainingData
 from services.trainer.model import parameters
-from services.trainer.network import Blueprint, Network
+from services.trainer.network import Blueprint
 from services.trainer.probe import Probe
 from services.trainer.schedule import best_of
 from services.trainer.state import State
@@ -20,12 +22,12 @@ from services.trainer.state import State
 class Candidate:
     """A trained network; accuracy and loss are of the validation split, None without one.
 
-    `network` and `blueprint` are None for a probe of a backbone that is an ONNX file.
+    `network` and `blueprint` are None for a probe of a backbone that is an ONNX file, `blueprint` for an ensemble.
     """
 
     method: Method
     label: str  # its name in the comparison
-    network: Network | None
+    network: nn.Module | None
     blueprint: Blueprint | None
     data: TrainingData
     choices: tuple[Choice, ...]
@@ -58,7 +60,7 @@ class Candidate:
         return self.body_parameters + head
 
     def state(self, name: str, preprocessing: Preprocessing, labels: tuple[Label, ...]) -> State | None:
-        """Return the weights of the network, from which another training can start; None if it is not in PyTorch."""
+        """Return the weights of the network, from which another training can start; None if there is no blueprint."""
         if self.network is None or self.blueprint is None:
             return None
         weights = self.network.state_dict()

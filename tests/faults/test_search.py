@@ -14,7 +14,7 @@ from tests.faults.start import cluster
 pytestmark = pytest.mark.chaos
 
 EPOCHS = 4
-SEARCH = {"trials": 4, "parallel": 2, "early_stop": "none", "over": {"optimizer.lr": [0.1, 0.03]}}
+SEARCH = {"trials": 4, "parallel": 2, "early_stop": "none", "ensemble": 3, "over": {"optimizer.lr": [0.1, 0.03]}}
 SECOND = Replica("trainer-2", ("services.trainer.main",))
 
 

@@ -16,13 +16,18 @@ _STATES = {"complete": "ended", "pruned": "ended early", "open": "running or wai
 
 
 def search_of(
-    file: Path | None, trials: int | None, over: list[str], objective: str | None, minutes: float | None
+    file: Path | None,
+    trials: int | None,
+    over: list[str],
+    objective: str | None,
+    ensemble: int | None,
+    minutes: float | None,
 ) -> dict[str, Any] | None:
     """Return the search that the options describe, those over what the file has; None if there are none."""
-    if file is None and trials is None and not over and objective is None:
+    if not over and (file, trials, objective, ensemble) == (None,) * 4:
         return None
     search = _read(file) if file is not None else {}
-    values = {"trials": trials, "objective": objective, "minutes": minutes}
+    values = {"trials": trials, "objective": objective, "ensemble": ensemble, "minutes": minutes}
     search |= {name: value for name, value in values.items() if value is not None}
     ranges = dict(map(_parameter, over))
     if ranges:
@@ -33,11 +38,12 @@ def search_of(
 
 
 def print_study(study: Study) -> None:
-    """Print the trials of a search, the best one marked, and which parameters matter."""
+    """Print the trials of a search, the best one and others of an ensemble marked, and which parameters matter."""
+    marks = dict.fromkeys(study.members, " +") | {study.best: " *"}
     names = list(dict.fromkeys(name for trial in study.trials for name in trial.parameters))
     rows = (
         (
-            f"{trial.number}{' *' if trial.number == study.best else ''}",
+            f"{trial.number}{marks.get(trial.number, '')}",
             *(_shown(trial.parameters.get(name)) for name in names),
             None if trial.value is None else f"{trial.value:.4g}",
             trial.epochs,
@@ -46,6 +52,8 @@ def print_study(study: Study) -> None:
         for trial in study.trials
     )
     print_table(("trial", *names, study.objective, "epochs", "state"), rows, numbers={study.objective, "epochs"})
+    if study.members:
+        say(f"The model averages the answers of {study.members_text}.")
     if study.importance:
         say("What matters: " + ", ".join(f"{name} {percent(share)}" for name, share in study.importance.items()))
 

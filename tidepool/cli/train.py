@@ -12,6 +12,7 @@ from contract.jobs import Job
 from contract.kinds.preprocess import PreprocessResult
 from contract.kinds.train import TrainResult
 from contract.references import REFERENCE_PATTERN, Reference
+from contract.search import MOST_MEMBERS
 from tidepool.cli.connection import Project, connected
 from tidepool.cli.exits import WrongUsage
 from tidepool.cli.following import follow
@@ -71,6 +72,15 @@ def train(
         str | None,
         typer.Option(metavar="NAME", help="What decides the best trial: val.accuracy, val.macro_f1 or val.loss."),
     ] = None,
+    ensemble: Annotated[
+        int | None,
+        typer.Option(
+            metavar="NUMBER",
+            help="The model of a search may average the answers of up to this many trials.",
+            min=1,
+            max=MOST_MEMBERS,
+        ),
+    ] = None,
     search: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A search as a JSON file; the options above change it.")
     ] = None,
@@ -93,7 +103,7 @@ def train(
     A folder is uploaded first, as by `tidepool upload`. What you do not set is decided from the images. Ctrl-C only
     stops showing the progress; the training goes on.
     """
-    searched = search_of(search, trials, over or [], objective, minutes)
+    searched = search_of(search, trials, over or [], objective, ensemble, minutes)
     fields = _fields(spec, minutes if searched is None else None)
     fields |= {name: value for name, value in (("search", searched), ("folds", folds)) if value is not None}
     with connected(project) as client:

@@ -65,7 +65,8 @@ class TrainResult(train.TrainResult):
             (trial.number, trial.state, *(trial.parameters.get(name) for name in names), trial.value, trial.epochs)
             for trial in self.study.trials
         ]
-        return table(("trial", "state", *names, self.study.objective, "epochs"), rows)
+        averaged = facts({"averages the answers of": self.study.members_text}) if self.study.members else ""
+        return averaged + table(("trial", "state", *names, self.study.objective, "epochs"), rows)
 
 
 class Dataset(catalog.Dataset):

@@ -38,6 +38,7 @@ class Trials(NamedTuple):
     names: tuple[str, ...]
     objective: str
     best: int | None
+    members: tuple[int, ...]
     total: int
     history: History
     importance: tuple[Share, ...]
@@ -59,6 +60,7 @@ def trials_of(spec: Mapping[str, Any], result: Mapping[str, Any], rows: Sequence
         names=tuple(search.get("over", ())),
         objective=objective,
         best=best,
+        members=tuple(study.get("members", ())),
         total=int(search["trials"]) if search else int(folds or 0) + 1,
         history=_history(rows, objective, maximize, best) if search else History(),
         importance=tuple(Share(name, value) for name, value in shares),

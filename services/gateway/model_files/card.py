@@ -53,7 +53,11 @@ def _data(manifest: ModelManifest, dataset: DatasetVersion | None) -> Iterator[s
             files = "1 file" if dataset.rejected == 1 else f"{dataset.rejected:,} files"
             yield f"{files} of the upload could not be used."
         yield from ["", *(f"- {text(warning.message)}" for warning in dataset.warnings), ""]
-    if manifest.best_epoch is not None:
+    study = manifest.study
+    if study is not None and study.members:
+        yield f"The answers are the mean of those of {study.members_text} of a search."
+        yield ""
+    elif manifest.best_epoch is not None:
         yield f"The weights are those of epoch {manifest.best_epoch} of {len(manifest.epochs)}, the best on validation."
         yield ""
 

@@ -56,7 +56,7 @@ def to_int8(source: Path, images: NDArray[np.uint8], preprocessing: Preprocessin
             per_channel=per_channel,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            nodes_to_exclude=_last_layer(graph),
+            nodes_to_exclude=_last_layers(graph),
             calibrate_method=CalibrationMethod.MinMax,
             calibration_cache_path=ranges,
         )
@@ -64,10 +64,17 @@ def to_int8(source: Path, images: NDArray[np.uint8], preprocessing: Preprocessin
     return files
 
 
-def _last_layer(graph: onnx.GraphProto) -> list[str]:
-    """Return the names of the last dense layer and of the nodes after it."""
-    dense = [number for number, node in enumerate(graph.node) if node.op_type in CLASSIFIERS]
-    return [node.name for node in graph.node[dense[-1] :]] if dense else []
+def _last_layers(graph: onnx.GraphProto) -> list[str]:
+    """Return the names of the last dense layers, one for each network of an ensemble, and of all later nodes."""
+    makers = {name: node for node in graph.node for name in node.output}
+    behind, last = [output.name for output in graph.output], dict[str, onnx.NodeProto]()
+    while behind:
+        name = behind.pop()
+        if name in makers and name not in last:
+            last[name] = makers[name]
+            behind.extend(() if makers[name].op_type in CLASSIFIERS else makers[name].input)
+    has_dense = any(node.op_type in CLASSIFIERS for node in last.values())
+    return [node.name for node in last.values()] if has_dense else []
 
 
 def _finish(file: Path, source: Path) -> None:

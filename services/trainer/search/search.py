@@ -1,4 +1,4 @@
-"""The handler of a search: it creates trials, waits for them, and publishes the best one with the study of all."""
+"""The handler of a search: it creates trials, waits for them, and publishes the best with the study of all."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -11,11 +11,13 @@ from contract.division import NewChild, Waiting
 from contract.errors import Cancelled, Invalid
 from contract.kinds.train import TrainSpec
 from contract.kinds.trial import TrialOutcome, TrialSpec
+from contract.lineage import Lineage
 from contract.search import Scalar, Search, Study
 from contract.training import ModelManifest
 from services.storage.jobs.children import ChildJob
 from services.trainer.search.publishing import published
-from services.trainer.search.study import Trial, best_trial, importance, maximizes, propose, study_trial
+from services.trainer.search.selection import members_of
+from services.trainer.search.study import Trial, best_trial, importance, maximizes, propose, ranked, study_trial
 from services.trainer.worker import load
 from worker.task import Task
 
@@ -93,23 +95,47 @@ def _finished(
         raise Cancelled("the search was asked to stop before a trial had ended")
     if best is None:
         raise Invalid(f"no trial has ended with a model: {why}; give the search more minutes, or a trial fewer epochs")
-    training = TrialSpec.model_validate(children[best.number].job.spec).training
-    outcome = TrialOutcome.model_validate(children[best.number].job.result)
+    training = _training_of(children[best.number])
+    outcome = _outcome_of(children[best.number])
     measured = sum(trial.value is not None for trial in trials)
     because = f"the best of {measured} trials by {settings.objective}, {best.value:.4g}"
     choices = tuple(Choice(what=name, value=value, because=because) for name, value in best.parameters.items())
+    members: tuple[int, ...] = (best.number,)
     with load(task, training) as loaded:
-        manifest = published(task, loaded, training, outcome, choices)
+        if settings.ensemble > 1 and best.state == "complete":
+            complete = [trial.number for trial in ranked(trials, settings.objective)]
+            outcomes = {number: _outcome_of(children[number]) for number in complete}
+            members, choice = members_of(task, loaded, settings, outcomes)
+            choices = (choice, *choices)
+        others = [_outcome_of(children[number]) for number in members[1:]]
+        manifest = published(task, loaded, training, outcome, choices, others)
     study = Study(
         objective=settings.objective,
         maximize=maximizes(settings.objective),
         best=best.number,
         parameters=best.parameters,
         trials=tuple(study_trial(child, trial) for child, trial in zip(children, trials, strict=True)),
+        members=members if others else (),
         importance=importance(settings, task.job.id, trials),
         ended=why,
     )
-    return manifest.model_copy(update={"study": study})
+    starts = [_training_of(children[number]).init_from for number in members]
+    return manifest.model_copy(update={"study": study, "lineage": _started_from(manifest.lineage, starts)})
+
+
+def _training_of(child: ChildJob) -> TrainSpec:
+    return TrialSpec.model_validate(child.job.spec).training
+
+
+def _outcome_of(child: ChildJob) -> TrialOutcome:
+    return TrialOutcome.model_validate(child.job.result)
+
+
+def _started_from(lineage: Lineage | None, starts: Sequence[str | None]) -> Lineage | None:
+    """Name the model that another member started from if the best one had none: its erased images count."""
+    if lineage is None or lineage.parent is not None:
+        return lineage
+    return lineage.model_copy(update={"parent": next(filter(None, starts), None)})
 
 
 def _progress(settings: Search, over: int, begins: datetime, ends: datetime | None) -> float:

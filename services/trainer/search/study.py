@@ -77,12 +77,14 @@ def maximizes(objective: Objective) -> bool:
 
 def best_trial(trials: Sequence[Trial], objective: Objective) -> Trial | None:
     """Return the complete trial with the best value, or else a pruned one; the first of equal ones."""
-    for state in ("complete", "pruned"):
-        rated = [(trial.value, trial) for trial in trials if trial.state == state and trial.value is not None]
-        if rated:
-            sign = 1 if maximizes(objective) else -1
-            return max(rated, key=lambda pair: (sign * pair[0], -pair[1].number))[1]
-    return None
+    return next(iter(ranked(trials, objective) or ranked(trials, objective, "pruned")), None)
+
+
+def ranked(trials: Sequence[Trial], objective: Objective, state: TrialState = "complete") -> list[Trial]:
+    """Return the trials in a state that have a value, the best first; equal ones in their order."""
+    sign = -1 if maximizes(objective) else 1
+    rated = [(sign * trial.value, trial) for trial in trials if trial.state == state and trial.value is not None]
+    return [trial for _, trial in sorted(rated, key=lambda pair: (pair[0], pair[1].number))]
 
 
 def propose(search: Search, name: str, seed: int, trials: Sequence[Trial], count: int) -> list[dict[str, Scalar]]:

@@ -1,6 +1,6 @@
 """The handler of trials: one training of a search or of a cross-validation, which ends with its weights and scores.
 
-The weights are exported and evaluated once, by the parent, for the best trial only.
+The weights are exported and evaluated once, by the parent, for the trials that are published.
 """
 
 import time
@@ -59,8 +59,9 @@ def _outcome(task: Task, watched: "WatchedTask", spec: TrialSpec, loaded: Loaded
     if state is None:
         raise BadModel("the network is an ONNX file, which search and folds cannot train; leave them out")
     scores = scores_of(logits, images.labels, len(labels))
+    combined = spec.search is not None and spec.search.ensemble > 1
     return TrialOutcome(
-        value=_value(scores, spec.search),
+        value=scores.of(spec.search.objective) if scores and spec.search else None,
         pruned=watched.pruned,
         scores=scores,
         epochs=best.epochs,
@@ -73,6 +74,7 @@ def _outcome(task: Task, watched: "WatchedTask", spec: TrialSpec, loaded: Loaded
         training_images=best.training_images,
         features=best.features,
         out_of_fold=task.put("out-of-fold.npy", _npy(task.folder, logits)) if spec.fold else None,
+        validation=task.put("validation.npy", _npy(task.folder, logits)) if combined else None,
         images=count,
     )
 
@@ -149,14 +151,6 @@ def scores_of(logits: NDArray[np.float32], labels: NDArray[np.int64], classes: i
     return Scores(accuracy=accuracy(matrix), macro_f1=macro_f1(matrix), loss=tally.loss / tally.count)
 
 
-def _value(scores: Scores | None, search: Search | None) -> float | None:
-    """Return the value of the objective, which is `val.` and the name of a score."""
-    if scores is None or search is None:
-        return None
-    value: float = getattr(scores, search.objective.partition(".")[2])
-    return value
-
-
 @torch.no_grad()
 def _logits(best: Candidate, images: ShardedImages) -> NDArray[np.float32]:
     """Return the logits (n, classes) of a network, in float32, as serving computes them."""
@@ -171,6 +165,6 @@ def _logits(best: Candidate, images: ShardedImages) -> NDArray[np.float32]:
 
 
 def _npy(folder: Path, values: NDArray[np.float32]) -> Path:
-    path = folder / "out-of-fold.npy"
+    path = folder / "answers.npy"
     np.save(path, values)
     return path

@@ -57,8 +57,17 @@ def test_a_plain_training_is_stored_as_by_earlier_releases() -> None:
     stored = TrainSpec(dataset="pets@1", model="net").model_dump(mode="json")
 
     assert not {"search", "folds", "replicas"} & stored.keys()
-    searching = spec()
+    assert "ensemble" not in spec().model_dump(mode="json")["search"]
+    searching = spec(ensemble=3)
     assert TrainSpec.model_validate_json(json.dumps(searching.model_dump(mode="json"))) == searching
+
+
+def test_an_ensemble_has_one_to_ten_trials_and_one_unless_the_request_says_more() -> None:
+    assert [spec(ensemble=count).search.ensemble for count in (1, 10)] == [1, 10]  # type: ignore[union-attr]
+    assert spec().search.ensemble == 1  # type: ignore[union-attr]
+    for count, message in ((0, "greater than or equal to 1"), (11, "less than or equal to 10"), (2.0, "valid integer")):
+        with pytest.raises(ValidationError, match=message):
+            spec(ensemble=count)
 
 
 @pytest.mark.parametrize(

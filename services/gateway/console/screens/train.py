@@ -74,7 +74,8 @@ def spec_of(values: Mapping[str, str]) -> dict[str, Any]:
     if "trials" in given:
         over = {field: values for box, (field, values, _) in SEARCHES.items() if box in given}
         objective = {"objective": given["objective"]} if "objective" in given else {}
-        fields["search"] = {"trials": _number(given["trials"]), "over": over, **objective, **minutes}
+        ensemble = {"ensemble": _number(given["ensemble"])} if "ensemble" in given else {}
+        fields["search"] = {"trials": _number(given["trials"]), "over": over, **objective, **ensemble, **minutes}
     elif minutes:
         fields["budget"] = minutes
     if "architecture" in given:

@@ -15,13 +15,16 @@ def test_a_form_without_anything_else_leaves_all_decisions_to_tidepool() -> None
 def test_minutes_are_the_budget_of_a_training_and_bound_a_search() -> None:
     assert spec_of(FORM | {"minutes": "5"})["budget"] == {"minutes": 5}
 
-    searching = spec_of(FORM | {"minutes": "5", "trials": "8", "over_lr": "on", "objective": "val.macro_f1"})
+    searching = spec_of(
+        FORM | {"minutes": "5", "trials": "8", "over_lr": "on", "objective": "val.macro_f1", "ensemble": "3"}
+    )
 
     assert "budget" not in searching
     assert searching["search"] == {
         "trials": 8,
         "minutes": 5,
         "objective": "val.macro_f1",
+        "ensemble": 3,
         "over": {"optimizer.lr": {"low": 0.0003, "high": 0.3, "log": True}},
     }
 

@@ -14,7 +14,7 @@ from contract.search import Fold
 from services.gateway.console.trials import trials_of
 from services.storage.screens.trials import TrialScreens
 from services.storage.stores import Stores
-from tests.examples import STUDY, TRAIN_REQUEST, TRIAL_OUTCOME
+from tests.examples import MODEL_MANIFEST, STUDY, TRAIN_REQUEST, TRIAL_OUTCOME
 
 pytestmark = pytest.mark.anyio
 
@@ -82,9 +82,20 @@ def test_a_finished_search_has_the_importance_and_the_published_trial() -> None:
     trials = trials_of(spec, {"study": STUDY.model_dump(mode="json")}, ())
 
     assert trials is not None
-    assert (trials.best, trials.importance) == (3, (("optimizer.lr", 1.0),))
+    assert (trials.best, trials.members, trials.importance) == (3, (), (("optimizer.lr", 1.0),))
     assert trials_of({"folds": 5}, {}, ()) is not None
     assert trials_of({"dataset": "pets@1"}, {}, ()) is None
+
+
+async def pages(app: FastAPI, stores: Stores, *paths: str) -> list[str]:
+    """Sign in, and return the pages of jobs with these paths."""
+    secret = stores.keys.create("ada", Role.INSTANCE_ADMIN).secret
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://localhost:8080", headers={"Accept": "text/html"}
+    ) as browser:
+        own = {"Sec-Fetch-Site": "same-origin"}
+        await browser.post("/sign-in", data={"key": secret, "next": "/jobs"}, headers=own)
+        return [(await browser.get(f"/jobs{path}")).text for path in paths]
 
 
 async def test_the_page_of_a_search_shows_its_trials_and_that_of_a_trial_its_search(
@@ -95,17 +106,8 @@ async def test_the_page_of_a_search_shows_its_trials_and_that_of_a_trial_its_sea
     end(stores, 0.5, None, 0.75)
     claim = stores.leases.claim(JobKind.TRIAL, "replica")
     assert claim is not None
-    secret = stores.keys.create("ada", Role.INSTANCE_ADMIN).secret
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(
-        transport=transport, base_url="http://localhost:8080", headers={"Accept": "text/html"}
-    ) as browser:
-        own = {"Sec-Fetch-Site": "same-origin"}
-        await browser.post("/sign-in", data={"key": secret, "next": "/jobs"}, headers=own)
 
-        page, folds, trial, listed = [
-            (await browser.get(f"/jobs{path}")).text for path in (f"/{job.id}", f"/{folded.id}", f"/{claim.job.id}", "")
-        ]
+    page, folds, trial, listed = await pages(app, stores, f"/{job.id}", f"/{folded.id}", f"/{claim.job.id}", "")
 
     assert "val.accuracy by trial" in page
     assert "3 of 8 ended" in page
@@ -115,3 +117,18 @@ async def test_the_page_of_a_search_shows_its_trials_and_that_of_a_trial_its_sea
     assert "fold 2 of 2" in folds
     assert f'href="/jobs/{job.id}"' in trial
     assert claim.job.id not in listed
+
+
+async def test_the_page_of_a_search_marks_the_trials_of_an_ensemble(app: FastAPI, stores: Stores) -> None:
+    job = training(stores, 3, search=SEARCH | {"ensemble": 2})
+    end(stores, 0.5, 0.6, 0.75)
+    claim = stores.leases.claim(JobKind.TRAIN, "replica")
+    assert claim is not None
+    study = STUDY.model_copy(update={"best": 2, "members": (2, 0)})
+    stores.leases.finish(claim.lease, MODEL_MANIFEST.model_copy(update={"study": study}))
+
+    (page,) = await pages(app, stores, f"/{job.id}")
+
+    rows = page.partition("<tbody>")[2].split("</tr>")[:3]
+    assert ["in the model" in row for row in rows] == [True, False, True]
+    assert ['<span class="tag good">best</span>' in row for row in rows] == [False, False, True]

@@ -12,7 +12,16 @@ from contract.training import ModelManifest
 from contract.variants import Variant
 from services.gateway.model_files.card import card_of
 from services.gateway.model_files.markdown import code, text
-from tests.examples import DATASET_MANIFEST, JOB_ID, MODEL_MANIFEST, ONNX_FILE, TRAINING_IMAGES, VETTED_MANIFEST, WHEN
+from tests.examples import (
+    DATASET_MANIFEST,
+    JOB_ID,
+    MODEL_MANIFEST,
+    ONNX_FILE,
+    STUDY,
+    TRAINING_IMAGES,
+    VETTED_MANIFEST,
+    WHEN,
+)
 
 REFERENCE = Reference(name="pet-cnn", version=3)
 
@@ -48,6 +57,16 @@ def test_the_card_names_the_weakest_classes_and_the_confusions() -> None:
     assert rows == [("cat", "50.0"), ("owl", "80.0"), ("dog", "90.0")]
     assert "- 3 of 30 images of cat were taken for dog." in card
     assert "**90.0 %** of the test images" in card
+
+
+def test_the_card_of_an_ensemble_names_its_trials() -> None:
+    study = STUDY.model_copy(update={"members": (3, 7, 1)})
+
+    card = card_of(REFERENCE, manifest(study=study))
+
+    assert "The answers are the mean of those of trials 3, 7 and 1 of a search." in card
+    assert "The weights are those of epoch" not in card
+    assert "The weights are those of epoch" in card_of(REFERENCE, manifest(study=STUDY))
 
 
 def test_the_card_names_training_images_to_look_at() -> None:

@@ -24,12 +24,13 @@ ROOT = Path(command.__file__).parents[3]
 PREPROCESSING: Preprocessing = CARD.preprocessing
 
 
-def network(seed: int = 0) -> bytes:
-    """Make a convolution, ReLU, the mean over the pixels, and a dense layer."""
+def network(seed: int = 0, heads: int = 1) -> bytes:
+    """Make a convolution, ReLU, the mean over the pixels, and dense layers, of which several are added up."""
     random = np.random.default_rng(seed)
+    outputs = [f"head-{number}" for number in range(heads)] if heads > 1 else ["logits"]
     weights = {
         "kernel": random.normal(0, 0.3, (8, 3, 3, 3)),
-        "dense": random.normal(0, 1, (8, 3)),
+        **{f"dense-{name}": random.normal(0, 1, (8, 3)) for name in outputs},
         "bias": random.normal(0, 0.1, 3),
     }
     graph = helper.make_graph(
@@ -38,7 +39,8 @@ def network(seed: int = 0) -> bytes:
             helper.make_node("Relu", ["conv"], ["relu"], name="relu"),
             helper.make_node("GlobalAveragePool", ["relu"], ["pooled"], name="pool"),
             helper.make_node("Flatten", ["pooled"], ["flat"], name="flatten"),
-            helper.make_node("Gemm", ["flat", "dense", "bias"], ["logits"], name="head"),
+            *(helper.make_node("Gemm", ["flat", f"dense-{name}", "bias"], [name], name=name) for name in outputs),
+            *([helper.make_node("Sum", outputs, ["logits"], name="sum")] if heads > 1 else []),
         ],
         "network",
         [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, 8, 6])],
@@ -144,15 +146,19 @@ def test_equal_models_and_images_give_equal_int8_files(source: Path, tmp_path: P
     assert files[0] == files[1]
 
 
-def test_int8_quantizes_all_layers_but_the_last(source: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("heads", [1, 3])
+def test_int8_quantizes_all_layers_but_the_last_of_each_member(heads: int, source: Path, tmp_path: Path) -> None:
+    source.write_bytes(network(heads=heads))
+
     schemes = to_int8(source, random_images(16), PREPROCESSING, tmp_path)
 
     for file in schemes.values():
         model = onnx.load(file)
         makers = {name: node.op_type for node in model.graph.node for name in node.output}
-        inputs = {node.op_type: [makers.get(name) for name in node.input] for node in model.graph.node}
-        assert inputs["Conv"][:2] == ["DequantizeLinear", "DequantizeLinear"]
-        assert inputs["Gemm"][1:] == [None, None]
+        inputs = [(node.op_type, [makers.get(name) for name in node.input]) for node in model.graph.node]
+        (conv,) = [made for operator, made in inputs if operator == "Conv"]
+        assert conv[:2] == ["DequantizeLinear", "DequantizeLinear"]
+        assert [made[1:] for operator, made in inputs if operator == "Gemm"] == [[None, None]] * heads
 
 
 @pytest.mark.parametrize("variant", ["fp16", "int8"])

@@ -185,7 +185,7 @@ def test_a_search_is_sent_as_the_options_say(deployment: Deployment, environment
     more = ["--over", "augment.flip=true,false", "--over", "label_smoothing=0..0.2"]
 
     assert run("train", "pets", "--trials", "16", "--minutes", "20", "--objective", "val.loss", *over, *more).code == 0
-    assert run("train", "pets", "--search", "search.json", "--trials", "8").code == 0
+    assert run("train", "pets", "--search", "search.json", "--trials", "8", "--ensemble", "3").code == 0
 
     first, second = (body["spec"] for body in deployment.bodies("POST"))
     assert first["search"] == {
@@ -200,7 +200,7 @@ def test_a_search_is_sent_as_the_options_say(deployment: Deployment, environment
         },
     }
     assert "budget" not in first
-    assert second["search"] == {"trials": 8, "over": {"epochs": [5, 9]}, "early_stop": "median"}
+    assert second["search"] == {"trials": 8, "over": {"epochs": [5, 9]}, "early_stop": "median", "ensemble": 3}
 
 
 @pytest.mark.parametrize(
@@ -211,6 +211,7 @@ def test_a_search_is_sent_as_the_options_say(deployment: Deployment, environment
         (["--over", "epochs=few..many"], "both ends of a range are numbers"),
         (["--search", "none.json"], "none.json cannot be read."),
         (["--folds", "1"], "--folds"),
+        (["--ensemble", "3"], "Say what to try, such as --over optimizer.lr=0.001..0.1:log."),
     ],
 )
 def test_a_search_that_cannot_be_read_trains_nothing(deployment: Deployment, words: list[str], message: str) -> None:
@@ -229,6 +230,17 @@ def test_the_trials_of_a_search_are_printed_at_its_end(deployment: Deployment) -
     assert lines[0].split() == ["trial", "optimizer.lr", "val.accuracy", "epochs", "state"]
     assert lines[1].split() == ["3", "*", "0.01", "0.75", "1", "ended"]
     assert lines[2:4] == ["What matters: optimizer.lr 100.0 %", "Model my-pets@1 is ready."]
+
+
+def test_the_trials_of_an_ensemble_are_marked(deployment: Deployment) -> None:
+    study = example(Study)
+    trials = [study["trials"][0] | {"number": number} for number in range(4)]
+    deployment.jobs("/v1/jobs", "train", RESULT | {"study": study | {"trials": trials, "members": [3, 1]}})
+
+    lines = run("train", "pets", "--follow", "--over", "optimizer.lr=0.001,0.01").out.splitlines()
+
+    assert [line.split()[:2] for line in lines[1:5]] == [["0", "0.01"], ["1", "+"], ["2", "0.01"], ["3", "*"]]
+    assert lines[5] == "The model averages the answers of trials 3 and 1."
 
 
 def test_the_folds_are_summed_up(deployment: Deployment) -> None:
