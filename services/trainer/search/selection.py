@@ -93,11 +93,11 @@ def members_of(
     because = because_of(selection, settings.objective)
     if missing := len(tried) - len(usable):
         because += f"; {missing} of {len(tried)} trials cannot be combined: an image was erased meanwhile"
-    return selection.members, Choice(what="ensemble", value=len(selection.members), because=because)
+    return selection.members, Choice(what="search.ensemble", value=len(selection.members), because=because)
 
 
 def _alone(best: int, because: str) -> tuple[tuple[int, ...], Choice]:
-    return (best,), Choice(what="ensemble", value=1, because=because)
+    return (best,), Choice(what="search.ensemble", value=1, because=because)
 
 
 def because_of(selection: Selection, objective: Objective) -> str:

@@ -113,7 +113,7 @@ def test_a_search_publishes_the_mean_of_several_trials(
         for name, weights in member.weights.items()
         if "running" not in name and "num_batches" not in name
     )
-    (choice,) = [choice for choice in manifest.decisions if choice.what == "ensemble"]
+    (choice,) = [choice for choice in manifest.decisions if choice.what == "search.ensemble"]
     assert choice.value == 2
     assert "together have a loss of 0.500 on the validation images, the best alone 1.000" in choice.because
 
