@@ -13,8 +13,9 @@ async def submit_latencies(cluster: Cluster, per_second: int, seconds: int) -> l
     """Return the seconds from the due time of each submit to its response; raises httpx.HTTPError."""
     headers = {"Authorization": f"Bearer {cluster.key}"}
     limits = httpx.Limits(max_connections=200, keepalive_expiry=1)  # shorter than the server's
+    timeout = httpx.Timeout(30, pool=None)  # waiting for a connection is part of the latency
     async with httpx.AsyncClient(
-        base_url=cluster.url, headers=headers, timeout=30, limits=limits, trust_env=False
+        base_url=cluster.url, headers=headers, timeout=timeout, limits=limits, trust_env=False
     ) as http:
         body, start = preprocess(cluster, "quick"), time.monotonic() + 0.5
 
