@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
+from contract.errors import Unavailable
+from services.gateway.edge.problems import RETRY_AFTER_S, Problem
 from services.gateway.settings import GatewaySettings
 from services.storage.access.rights import OBJECTS
 from tests.support.deployment import ROOT, SERVICES, compose
@@ -169,6 +171,14 @@ def test_every_server_knows_the_others() -> None:
     assert secrets["TIDEPOOL_SENTINELS"].split(",") == [name for name in REDUNDANT if name.startswith("sentinel")]
 
 
+def test_redis_and_its_sentinels_find_each_other_while_one_is_down() -> None:
+    servers = [name for name in REDUNDANT if name.startswith(("redis", "sentinel"))]
+    addresses = {name: REDUNDANT[name]["networks"]["redis"]["ipv4_address"] for name in servers}
+
+    assert len(set(addresses.values())) == 6
+    assert [name for name in servers if REDUNDANT[name]["extra_hosts"] != addresses] == []
+
+
 def test_the_balancer_is_published_in_place_of_the_gateways() -> None:
     configuration = (ROOT / "deploy" / "haproxy" / "haproxy.cfg").read_text()
     published = {name: service["ports"] for name, service in REDUNDANT.items() if service.get("ports")}
@@ -177,6 +187,16 @@ def test_the_balancer_is_published_in_place_of_the_gateways() -> None:
     assert REDUNDANT["gateway"]["ports"] == []
     assert f" gateway:{ALL['gateway']['environment']['TIDEPOOL_PORT']} check " in configuration
     assert re.fullmatch(r"haproxy:\d+\.\d+", REDUNDANT["haproxy"]["image"])
+
+
+def test_the_balancer_answers_like_a_gateway_when_none_is_ready() -> None:
+    configuration = (ROOT / "deploy" / "haproxy" / "haproxy.cfg").read_text()
+    error = re.search(r"http-error status 503 content-type (\S+) hdr Retry-After (\d+) string '(.*)'", configuration)
+
+    assert error is not None
+    assert (error[1], error[2]) == ("application/problem+json", RETRY_AFTER_S)
+    problem = Problem.model_validate_json(error[3])
+    assert (problem.status, problem.code) == (503, Unavailable.code)
 
 
 def test_redundant_redis_is_started_anew_when_the_users_of_its_servers_change() -> None:
