@@ -96,7 +96,7 @@ def test_jobs_and_predictions_succeed_after_the_master_of_redis_was_killed(
 
     assert {user.jobs.wait(job.id).state for job in (before, after)} == {JobState.SUCCEEDED}
     assert user.predict(model, png()).model == model
-    redundant.compose("up", "--detach")
+    redundant.compose("start", master)
     until(lambda: redundant.redis_replicas() == 2)
     assert redundant.redis_master() != master
 
@@ -122,7 +122,7 @@ def test_no_job_is_lost_when_a_standby_is_promoted_after_the_primary_was_killed(
     redundant.compose("stop", "postgres")
     redundant.compose("start", promoted)
     redundant.compose("run", "--rm", "postgres", "rejoin")
-    redundant.compose("up", "--detach")
+    redundant.compose("start", "postgres")
     until(lambda: redundant.postgres(promoted, STREAMING) == 2)
     redundant.until_healthy()
 
