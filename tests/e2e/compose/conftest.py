@@ -1,6 +1,6 @@
-"""The Compose deployment that the tests share, built from this tree and removed at the end."""
+"""The images, built from this tree, and the Compose deployment that most tests share, removed at the end."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -17,16 +17,18 @@ PROJECT = "tidepool-e2e"
 
 
 @pytest.fixture(scope="session")
-def deployment() -> Iterator[Deployment]:
-    """The deployment, built but not started."""
+def images() -> Iterator[Mapping[str, str]]:
+    """The images, built; yields the variables of their build."""
     with engine(), wheels() as variables:
-        deployment = Deployment(PROJECT, free_port(), variables)
-        deployment.down()
-        deployment.compose("build", seconds=BUILD_S)
-        try:
-            yield deployment
-        finally:
-            deployment.down()
+        Deployment(PROJECT, free_port(), variables).compose("build", seconds=BUILD_S)
+        yield variables
+
+
+@pytest.fixture(scope="session")
+def deployment(images: Mapping[str, str]) -> Iterator[Deployment]:
+    """The deployment, not started."""
+    with Deployment(PROJECT, free_port(), images) as deployment:
+        yield deployment
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from tests.support.deployment import ROOT, compose
 
@@ -70,13 +70,20 @@ def _with_python(tag: str) -> Mapping[str, str]:
 
 
 class Deployment:
-    """One project of docker-compose.yml and its containers."""
+    """One project of docker-compose.yml and its containers; as a context, removed before and after."""
 
     def __init__(self, project: str, port: int, variables: Mapping[str, str]) -> None:
         self.project = project
         self.url = f"http://127.0.0.1:{port}"
         self.healthy_after_s = float("inf")
         self._variables = os.environ | variables | {"TIDEPOOL_PORT": str(port), "TIDEPOOL_VERSION": "e2e"}
+
+    def __enter__(self) -> Self:
+        self.down()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.down()
 
     def compose(self, *arguments: str, seconds: float = COMMAND_S, **options: Any) -> str:
         command = ("docker", "compose", "--project-name", self.project, *arguments)

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
+from contract.errors import Unavailable
+from services.gateway.edge.problems import RETRY_AFTER_S, Problem
 from services.gateway.settings import GatewaySettings
 from services.storage.access.rights import OBJECTS
 from tests.support.deployment import ROOT, SERVICES, compose
@@ -169,6 +171,14 @@ def test_every_server_knows_the_others() -> None:
     assert secrets["TIDEPOOL_SENTINELS"].split(",") == [name for name in REDUNDANT if name.startswith("sentinel")]
 
 
+def test_redis_and_its_sentinels_find_each_other_while_one_is_down() -> None:
+    servers = [name for name in REDUNDANT if name.startswith(("redis", "sentinel"))]
+    addresses = {name: REDUNDANT[name]["networks"]["redis"]["ipv4_address"] for name in servers}
+
+    assert len(set(addresses.values())) == 6
+    assert [name for name in servers if REDUNDANT[name]["extra_hosts"] != addresses] == []
+
+
 def test_the_balancer_is_published_in_place_of_the_gateways() -> None:
     configuration = (ROOT / "deploy" / "haproxy" / "haproxy.cfg").read_text()
     published = {name: service["ports"] for name, service in REDUNDANT.items() if service.get("ports")}
@@ -177,6 +187,16 @@ def test_the_balancer_is_published_in_place_of_the_gateways() -> None:
     assert REDUNDANT["gateway"]["ports"] == []
     assert f" gateway:{ALL['gateway']['environment']['TIDEPOOL_PORT']} check " in configuration
     assert re.fullmatch(r"haproxy:\d+\.\d+", REDUNDANT["haproxy"]["image"])
+
+
+def test_the_balancer_answers_like_a_gateway_when_none_is_ready() -> None:
+    configuration = (ROOT / "deploy" / "haproxy" / "haproxy.cfg").read_text()
+    error = re.search(r"http-error status 503 content-type (\S+) hdr Retry-After (\d+) string '(.*)'", configuration)
+
+    assert error is not None
+    assert (error[1], error[2]) == ("application/problem+json", RETRY_AFTER_S)
+    problem = Problem.model_validate_json(error[3])
+    assert (problem.status, problem.code) == (503, Unavailable.code)
 
 
 @pytest.mark.parametrize("name", ["redis", "redis-2", "redis-3"])
@@ -192,7 +212,7 @@ def test_what_the_redundant_overlay_names_exists() -> None:
     services, volumes = ALL.keys() | REDUNDANT.keys(), {*base["volumes"], *overlay["volumes"]}
     for service in REDUNDANT.values():
         assert set(service.get("depends_on", ())) <= services
-        assert set(service.get("networks", ())) <= set(base["networks"])
+        assert set(service.get("networks", ())) <= {*base["networks"], *overlay["networks"]}
         named = {volume.partition(":")[0] for volume in service.get("volumes", ()) if not volume.startswith(".")}
         assert named <= volumes
     used = {volume.partition(":")[0] for service in REDUNDANT.values() for volume in service.get("volumes", ())}
@@ -203,9 +223,9 @@ def test_what_the_redundant_overlay_names_exists() -> None:
 
 
 def test_commands_of_the_redundant_overlay_name_its_services() -> None:
-    text = (ROOT / "docs" / "compose.md").read_text()
-    section = text.partition("\n## Redundant servers\n")[2].partition("\n## ")[0]
-    (files,) = re.findall(r"COMPOSE_FILE=(\S+)", section)
+    text = (ROOT / "docs" / "high-availability.md").read_text()
+    section = text.partition("**PostgreSQL in Compose**")[2].partition("\n## ")[0]
+    (files,) = re.findall(r"COMPOSE_FILE=([\w.:-]+)", section)
 
     assert all((ROOT / file).exists() for file in files.split(":"))
     assert set(re.findall(r"postgres(?:-\d)?(?= pg_ctl| rejoin)", section)) == {"postgres-2", "postgres"}
