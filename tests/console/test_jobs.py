@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from contract.access import Role
 from contract.artifacts import Bucket
@@ -82,6 +82,29 @@ def test_the_page_turns_to_the_result_when_the_training_ends(page: Page, site: S
     expect(page.get_by_role("log")).to_contain_text("succeeded")
 
 
+def test_a_job_that_ends_while_its_page_is_read_again_is_shown_as_ended(page: Page, site: Site) -> None:
+    publish(site.stores, PREPROCESS_REQUEST, DATASET_MANIFEST)
+    job = site.own.jobs.create(TrainRequest(kind=JobKind.TRAIN, spec=TrainSpec(dataset="pets@1", model="pet-cnn")))
+    leases, late = Leases(site.stores.database), list[Claim]()
+
+    def answer(route: Route) -> None:
+        response = route.fetch()
+        if not late:  # the page of a running job, which arrives after the job has ended
+            late.append(claim)
+            leases.finish(claim.lease, MODEL_MANIFEST)
+            page.wait_for_timeout(1500)
+        route.fulfill(response=response)
+
+    page.goto(f"/jobs/{job.id}")
+    expect(page.locator("body")).to_have_attribute("data-connection", "live")
+    page.route(lambda url: url.endswith(f"/jobs/{job.id}"), answer)
+    claim = leases.claim("train", "trainer-1")
+    assert claim is not None
+
+    expect(page.get_by_role("heading", name="pet-cnn@1 is ready")).to_be_visible(timeout=10_000)
+    expect(page.get_by_role("link", name="Open the model")).to_be_visible()
+
+
 def test_a_training_stops_and_keeps_its_best_model(page: Page, site: Site, training: Claim) -> None:
     page.goto(f"/jobs/{training.job.id}")
     page.get_by_role("button", name="Stop and keep the best").click()
@@ -114,7 +137,7 @@ def test_a_failed_job_says_why_and_runs_again(page: Page, site: Site) -> None:
 
     expect(page.get_by_role("alert")).to_contain_text("The archive has no folder with images; put them into a folder")
     page.get_by_role("button", name="Try again").click()
-    expect(page.get_by_text("The job runs again")).to_be_visible()
+    expect(page.get_by_text("This new job has the same settings")).to_be_visible()
     assert not page.url.endswith(job.id)
     assert site.own.jobs.get(page.url.rpartition("/")[2]).state is JobState.QUEUED
 

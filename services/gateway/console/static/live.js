@@ -1,6 +1,7 @@
 // One event stream a page, at the address in <body data-live>; closed while the page is hidden.
 // Each event is dispatched on the body as `live:<name>` with its data as `detail`, and `live:jobs-changed` when a job
-// has begun or ended, for hx-trigger="live:jobs-changed from:body".
+// has begun or ended, for hx-trigger="live:jobs-changed from:body". An element that such an event refreshes keeps its place
+// (hx-swap="innerHTML", the default): htmx drops an event that arrives during a request if the element is then replaced.
 
 const JOB_EVENTS = ["state", "progress", "metrics", "log"];
 const PAUSE_MS = 2000; // before connecting again after an error that the browser does not retry
