@@ -63,7 +63,7 @@ def press(page: Page, *keys: str) -> None:
 
 
 def settled(page: Page, site: Site, count: int) -> None:
-    """Wait until the gateway has so many answers."""
+    """Wait until the gateway has this many answers."""
     for _ in range(400):
         if len(answers(site)) == count:
             return

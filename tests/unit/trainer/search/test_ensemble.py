@@ -38,7 +38,7 @@ def without_variants(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def choose(monkeypatch: pytest.MonkeyPatch, *others: int) -> None:
-    """Let the selection choose the best trial and these others, as far as there are so many."""
+    """Let the selection choose the best trial, and these others."""
 
     def select(numbers: list[int], *_: object) -> Selection:
         chosen = (numbers[0], *(number for number in others if number != numbers[0]))
