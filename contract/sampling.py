@@ -34,8 +34,9 @@ class SamplingMix(Frozen):
 class ReviewSampling(Frozen):
     """At most `rate_per_day` images a day (UTC) of an alias are copied to the review queue, without metadata.
 
-    A copy is deleted after `keep_days` if the image has no answer. All copies of the alias together have at most
-    `max_bytes`. An image is decided when `votes` people agree.
+    A copy is deleted after `keep_days` if the image has no answer. No image is copied if all copies of the alias
+    together would have more than `max_bytes`; several gateways may exceed it by some copies. An image is decided when
+    `votes` people agree.
     """
 
     rate_per_day: int = Field(default=200, strict=True, ge=1, le=100_000)

@@ -35,7 +35,7 @@ class Measured:
 def drive(request: Request, connections: int, seconds: int, per_s: float | None = None) -> Measured:
     """Keep this many connections busy, each with one request at a time.
 
-    With `per_s`, so many requests are due a second whether or not earlier ones were answered; one that is not sent,
+    With `per_s`, that many requests are due a second whether or not earlier ones were answered; one that is not sent,
     because all connections are busy, counts as failed.
     """
     with tempfile.NamedTemporaryFile() as body:

@@ -1,4 +1,4 @@
-"""How good models are after so many answers, and how many answers a way to choose images saves."""
+"""How good models are after a number of answers, and how many answers a way to choose images saves."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Runs = Sequence[Sequence[Line]]
 
 @dataclass(frozen=True)
 class Curve:
-    """A measure (seeds, rounds) after so many `answers`; losses are negative, so that more is better."""
+    """A measure (seeds, rounds) after this many `answers`; losses are negative, so that more is better."""
 
     answers: tuple[int, ...]
     values: NDArray[np.float64]
@@ -60,7 +60,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class Goal:
-    """What random choice reaches after so many answers."""
+    """What random choice reaches after this many answers."""
 
     answers: int
     value: float

@@ -22,8 +22,8 @@ ANSWERS = 100  # between two trainings
 def run(photos: Photos, choose: Choose, seed: int, most: int | None = None, a_day: int | None = None) -> list[Line]:
     """Return the quality of the models after each 100 answers, until all images or `most` have an answer.
 
-    With `a_day`, a sampler sees so many images between two trainings, of those that have no label yet, instead of all;
-    the loop ends when so many are not left.
+    With `a_day`, a sampler sees that many images between two trainings, of those without a label, instead of all; the
+    loop ends when fewer are left.
     """
     return list(_rounds(photos, choose, np.random.default_rng(seed), most, a_day))
 

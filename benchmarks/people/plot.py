@@ -12,7 +12,7 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 SHOWN = ("random", "margin", "mix", "entropy")  # of all images, without the variants
-DAILY = ", 400 a day"  # ends the names of ways that see so many images a day
+DAILY = ", 400 a day"  # ends the names of ways that see 400 images a day
 
 
 def plot(curves: Mapping[str, Mapping[str, Curve]], everything: Mapping[str, float], path: Path) -> None:

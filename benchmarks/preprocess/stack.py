@@ -42,7 +42,7 @@ def running(folder: Path) -> AbstractContextManager[Client]:
 
 @contextmanager
 def embedded(folder: Path, scales: Mapping[str, int]) -> Iterator[Client]:
-    """Run a stack in a folder with so many replicas of each pool."""
+    """Run a stack in a folder with this many replicas of each pool."""
     home, (port,) = Home.at(folder / "home"), free_ports(1)
     environment = os.environ | {"TIDEPOOL_HOME": str(home.path), "TIDEPOOL_PORT": str(port)}
     try:

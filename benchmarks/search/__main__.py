@@ -80,7 +80,7 @@ def _stack(data: Path, names: list[str]) -> Iterator[Client]:
 
 
 def _spread(client: Client, replicas: int) -> dict[str, float]:
-    """Return the seconds of the same eight trials with so many replicas of one thread each."""
+    """Return the seconds of the same eight trials with this many replicas of one thread each."""
     client.pools.scale("trainer", replicas)
     while next(pool for pool in client.pools.list() if pool.name == "trainer").replicas.ready != replicas:
         time.sleep(0.2)

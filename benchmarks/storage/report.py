@@ -13,7 +13,7 @@ GOAL_MS = 10.0
 
 @dataclass(frozen=True)
 class Measured:
-    """A database with so many rows: times by operation, and blocks that PostgreSQL reads for one."""
+    """A database with a number of rows: times by operation, and blocks that PostgreSQL reads for one."""
 
     database: str
     rows: int

@@ -48,7 +48,7 @@ class TrialOutcome(Outcome):
 
     `pruned` means that it was ended early because others were better. `state` has the weights. `out_of_fold` has the
     logits of the images that a fold has left out; the dataset had `images` for training then. `validation` has those
-    of the validation images, for a search that may publish an ensemble.
+    of the validation images, if the trial may become part of an ensemble.
     """
 
     value: float | None

@@ -10,7 +10,7 @@ from media.images.source import DAMAGE, Request, Source, check_rows, loaded, ope
 
 _END = b"\xff\xd9"
 _MOST_SCANS = 16  # passes over all blocks of the largest image; encoders write 10
-_REDUCED = 4  # a baseline JPEG may have so many times `max_pixels`
+_REDUCED = 4  # a baseline JPEG may have four times `max_pixels`
 SLOW = 5 * 10**10  # bytes times pixels; a file of scans of 12 bytes takes over a second above it
 _FILLER = bytes(byte for byte in np.random.default_rng(7).bytes(4096) if byte != 0xFF)
 

@@ -33,5 +33,5 @@ def max_pixels() -> int:
 
 
 def turn(pixels: int, alone: bool) -> AbstractContextManager[object]:
-    """Return a context for decoding an image with so many pixels in memory; large ones, and those `alone`, queue."""
+    """Return a context for decoding an image with `pixels` pixels in memory; large ones, and those `alone`, queue."""
     return _ONE_LARGE if alone or pixels > LARGE else nullcontext()

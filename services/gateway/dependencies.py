@@ -137,9 +137,10 @@ class Backends:
         return self.stores.of(caller.project, self.settings.max_queued_jobs, actor, caller.quotas)
 
     def forget_models(self) -> None:
-        """Drop cached versions and aliases; call it after one has changed."""
+        """Drop cached versions, aliases and their drift alarms; call it after one has changed."""
         self.predictor.forget()
         self.plane.forget()
+        self.drift_alarms.forget()
 
 
 # These are async because FastAPI runs other dependencies in a thread, which costs a switch for each.

@@ -1,4 +1,4 @@
-"""INSERT … ON CONFLICT, which SQLAlchemy has in the dialect of each database only."""
+"""INSERT … ON CONFLICT, which SQLAlchemy offers only in each database's dialect."""
 
 from typing import Any
 

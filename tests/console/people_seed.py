@@ -20,7 +20,7 @@ PIPELINE = "clothing-retraining"
 
 
 def counts(classes: tuple[str, ...], images: int, darker: float = 0.0, seed: int = 0) -> DriftCounts:
-    """Return what a version counted: images of random classes, darker by so many steps of 256."""
+    """Return what a version counted: images of random classes, darker by this many steps of 256."""
     chance = np.random.default_rng(seed)
     shares = np.linspace(1.4, 0.6, len(classes))
     numbers = chance.multinomial(images, shares / shares.sum())

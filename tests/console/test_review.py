@@ -22,6 +22,7 @@ from tests.console.site import Site
 ANSWER = re.compile("/v1/reviews/[0-9a-f-]{36}$")
 IMAGE = re.compile("/v1/reviews/([0-9a-f-]{36})/image")
 WAIT_MS = 30_000  # on a busy machine
+IMPATIENT = "const { timeout } = AbortSignal; AbortSignal.timeout = () => timeout.call(AbortSignal, 1000)"
 GUESS = {"guess": (("hat", 0.5), ("shirt", 0.3), ("dress", 0.1))}
 
 
@@ -62,7 +63,7 @@ def press(page: Page, *keys: str) -> None:
 
 
 def settled(page: Page, site: Site, count: int) -> None:
-    """Wait until the gateway has so many answers."""
+    """Wait until the gateway has this many answers."""
     for _ in range(400):
         if len(answers(site)) == count:
             return
@@ -252,8 +253,20 @@ def test_an_image_that_never_arrives_holds_up_no_other(page: Page, site: Site) -
     assert answers(site)[-1].item_id == IMAGE.findall(stuck[0].request.url)[0]
 
 
+def test_an_image_that_never_arrives_is_asked_for_again(page: Page, site: Site) -> None:
+    page.add_init_script(IMPATIENT)
+    stuck: list[Route] = []
+    page.route(IMAGE, lambda route: route.continue_() if stuck else stuck.append(route))
+    begin(page)
+    press(page, *["Enter"] * 9)
+    page.keyboard.press("Enter")
+
+    settled(page, site, 10)
+    assert IMAGE.findall(stuck[0].request.url)[0] in {row.item_id for row in answers(site)}
+
+
 def test_images_are_asked_for_again_if_no_answer_comes(page: Page) -> None:
-    page.add_init_script("const { timeout } = AbortSignal; AbortSignal.timeout = () => timeout.call(AbortSignal, 1000)")
+    page.add_init_script(IMPATIENT)
     stuck: list[Route] = []
     page.route("**/v1/reviews/next?*", lambda route: route.continue_() if stuck else stuck.append(route))
     begin(page)

@@ -12,7 +12,7 @@ from contract.jobs import JobState
 from tests.faults.cluster import Cluster
 from tests.faults.history import Event, Operation, Outcome, Recorder
 
-OPEN = 3  # at most so many unfinished jobs for each client
+OPEN = 3  # unfinished jobs at most, for each client
 DATASETS = ("quick", "steps", "slow", "resumes", "divides", "divides", "unlucky", "bad", "poison", "deaf")
 MODELS = ("quick", "slow", "resumes", "resumes")
 Body = dict[str, Any]

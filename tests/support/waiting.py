@@ -7,7 +7,7 @@ import httpx
 
 
 def until_it_answers(url: str, seconds: float, verify: ssl.SSLContext | bool = True) -> None:
-    """Ask until there is an HTTP response of any status; raises httpx.TransportError after so many seconds."""
+    """Ask until there is an HTTP response of any status; raises httpx.TransportError when the time is over."""
     deadline = time.monotonic() + seconds
     while True:
         try:

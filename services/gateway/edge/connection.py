@@ -190,7 +190,7 @@ class BoundedProtocol(LingeringProtocol):
 
 
 def within_file_limit(connections: int) -> int:
-    """Raise this process's limit on open files for so many connections over HTTP and over gRPC; return how many fit.
+    """Raise this process's limit on open files for this many connections over HTTP and over gRPC; return how many fit.
 
     A process without free files could not open connections to its own servers either.
     """

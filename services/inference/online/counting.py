@@ -20,9 +20,10 @@ from media.drift.images import measure
 from media.headers import read_header
 
 WRITE_S = 30.0  # a killed replica loses at most this much
-MEASURE_S = 0.05  # at least, between two images that are measured,
-MEASURE_EVERY = 100  # and so many images,
-MEASURE_LONGEST_S = 1.0  # or so long a time
+# An image is measured if MEASURE_S have passed since the last one, and also MEASURE_EVERY images or MEASURE_LONGEST_S.
+MEASURE_S = 0.05
+MEASURE_EVERY = 100
+MEASURE_LONGEST_S = 1.0
 PENDING = 4096  # answers of a version that are kept one by one
 MOST_ENTRIES = 2_000  # versions and days that are kept while the database is away
 

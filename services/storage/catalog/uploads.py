@@ -44,7 +44,7 @@ class Uploads:
         self._quotas = quotas
 
     def require_room(self, size: int) -> None:
-        """Raise QuotaExceeded unless the project may upload files with so many bytes together."""
+        """Raise QuotaExceeded unless the project may upload files with `size` bytes together."""
         if self._quotas is not None:
             with self._database.read() as connection:
                 check_upload(connection, self._project, self._quotas, size)

@@ -19,7 +19,7 @@ WITHOUT_IMAGE = {"file": None, "leased_by": None, "lease": None, "leased_until":
 
 
 def expire_reviews(database: Database) -> int:
-    """Take the copies of samples that nobody has answered in time, and of answers that a version has; return how many.
+    """Remove copies of samples without an answer in time, and of answers that are in a version; return how many.
 
     The collector deletes the copies. An answer that is in no version yet is kept for KEEP_ANSWERED longer, also one
     that waits for a second person, and so is an image that a person holds. Rows go later: of expired items after

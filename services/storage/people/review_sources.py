@@ -2,7 +2,7 @@
 
 import heapq
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -53,7 +53,7 @@ class ReviewSources:
     objects: Objects
 
     def find(self, request: ReviewSourceRequest) -> Candidates:
-        """Return what a source has, the most doubtful images first."""
+        """Return the images of a source that it has not brought yet, the most doubtful ones first."""
         match request:
             case LabelErrorsRequest(evaluation=str(job)):
                 return self._of_evaluation(job, request)
@@ -101,6 +101,7 @@ class ReviewSources:
         self, judged: Judged, errors: Sequence[LabelError], count: int, request: LabelErrorsRequest
     ) -> Candidates:
         self._require_index(judged.dataset)
+        known = self.stores.reviews.known("label_errors", judged.dataset)
         items = [
             NewReview(
                 source="label_errors",
@@ -116,7 +117,7 @@ class ReviewSources:
                 votes=request.votes,
             )
             for error in sorted(errors, key=lambda error: error.margin)
-            if error.sha256 is not None
+            if error.sha256 is not None and error.sha256 not in known
         ]
         return Candidates(count, tuple(items[: request.limit]), judged.dataset)
 
@@ -124,15 +125,15 @@ class ReviewSources:
         """Return images with a low score; those of an uploaded archive are copied, since it may be deleted."""
         job = self._ended(request.job, "predict")
         spec = PredictSpec.model_validate(job.spec)
-        count, rows = _lowest(self._rows(job, spec.format), request)
+        dataset = None if isinstance(spec.input, UploadSource) else spec.input.dataset
+        known = self.stores.reviews.known("predictions", dataset)
+        count, rows = _lowest(self._rows(job, spec.format), request, known)
         model = Reference.parse(spec.model)
         common = {"model": model.name, "model_version": model.version, "votes": request.votes}
         if isinstance(spec.input, UploadSource):
             upload = self.stores.uploads.ref(spec.input.upload)
             expires_at = self.stores.database.now() + timedelta(days=request.keep_days)
-            known = self.stores.reviews.known("predictions", [row.sha256 for row in rows if row.sha256])
-            new = [row for row in rows if row.sha256 not in known]
-            copies = copied_images(self.objects, upload, self.stores.project, new)
+            copies = copied_images(self.objects, upload, self.stores.project, rows)
             items = (_doubtful(row, file=file, expires_at=expires_at, **common) for row, file in copies)
             return Candidates(count, tuple(items), None)
         self._require_index(spec.input.dataset)
@@ -146,6 +147,8 @@ class ReviewSources:
             path = Path(folder, "index.parquet")
             self.objects.fetch(index, path)
             images = list(contradicting(path))
+        known = self.stores.reviews.known("duplicates", dataset)
+        new = [image for image in images if image.sha256 not in known]
         items = (
             NewReview(
                 source="duplicates",
@@ -157,7 +160,7 @@ class ReviewSources:
                 priority=1.0,
                 votes=request.votes,
             )
-            for image in images[: request.limit]
+            for image in new[: request.limit]
         )
         return Candidates(len(images), tuple(items), dataset)
 
@@ -191,13 +194,15 @@ class ReviewSources:
         return str(pinned), manifest.index
 
 
-def _lowest(rows: Iterator[OutputRow], request: PredictionsRequest) -> tuple[int, list[OutputRow]]:
-    """Return how many rows have a score below the threshold, and those with the lowest."""
+def _lowest(rows: Iterator[OutputRow], request: PredictionsRequest, known: Set[str]) -> tuple[int, list[OutputRow]]:
+    """Return how many rows have a score below the threshold, and those of unknown images with the lowest."""
     lowest: list[tuple[float, int, OutputRow]] = []
     count = 0
     for number, row in enumerate(rows):
         if row.sha256 is not None and row.scores[0][1] < request.below:
             count += 1
+            if row.sha256 in known:
+                continue
             entry = (-row.scores[0][1], -number, row)
             if len(lowest) < request.limit:
                 heapq.heappush(lowest, entry)

@@ -28,7 +28,6 @@ from services.storage.people.classes import classes_of
 from services.storage.people.progress import disagreements, mean_kappa, pairs_of, progress_of
 from services.storage.people.queue import (
     ANY,
-    BATCH,
     Candidates,
     ReviewFilter,
     add_reviews,
@@ -72,16 +71,14 @@ class Reviews:
             remember(connection, once, result.model_dump(mode="json"), self._database)
         return result
 
-    def known(self, source: ReviewSource, hashes: Sequence[str]) -> set[str]:
-        """Return those of the images that a source has brought already."""
+    def known(self, source: ReviewSource, dataset: str | None = None) -> set[str]:
+        """Return the hashes of all images that a source has brought already, from a dataset version if one is named."""
         table = review_items.c
-        known: set[str] = set()
+        query = select(table.sha256).where(table.project == self._project, table.source == source)
+        if dataset is not None:
+            query = query.where(table.dataset == dataset)
         with self._database.read() as connection:
-            for start in range(0, len(hashes), BATCH):
-                part = table.sha256.in_(hashes[start : start + BATCH])
-                query = select(table.sha256).where(table.project == self._project, table.source == source, part)
-                known |= set(connection.execute(query).scalars())
-        return known
+            return set(connection.execute(query).scalars())
 
     def batch(self, reviewer: Reviewer, count: int = 1, where: ReviewFilter = ANY) -> ReviewBatch:
         """Lease the first open items that nobody holds and the person has not answered; say why there are none.

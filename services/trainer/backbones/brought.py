@@ -72,5 +72,5 @@ def brought(task: Task, name: str, shape: tuple[int, int, int]) -> State | Graph
 
 
 def _for_channels(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
-    """Return numbers of each colour for images of so many channels: grey ones have the average of the colours."""
+    """Return the numbers of each of the `channels`; that of grey images is the average of the colours'."""
     return values if len(values) == channels else (sum(values) / len(values),) * channels

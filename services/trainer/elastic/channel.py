@@ -21,7 +21,7 @@ Address = tuple[str, bytes]
 
 @dataclass(frozen=True)
 class Began:
-    """A round has begun with so many processes."""
+    """A round has begun with `size` processes."""
 
     size: int
 

@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Spread:
-    """How an epoch was computed: by so many replicas, at so many images a second."""
+    """How an epoch was computed: by how many replicas, and how fast."""
 
     replicas: int
     images_per_second: float

@@ -1,4 +1,4 @@
-"""Cross-validation: so many trainings each leave out another part of the training images, and one sees them all.
+"""Cross-validation: several trainings each leave out another part of the training images, and one sees them all.
 
 The validation split chooses the best epoch of each, as in any training. So the images that a training has left out say
 how good it is without having had a part in it. The last training, which is published, is an ordinary one.

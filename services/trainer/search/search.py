@@ -11,7 +11,6 @@ from contract.division import NewChild, Waiting
 from contract.errors import Cancelled, Invalid
 from contract.kinds.train import TrainSpec
 from contract.kinds.trial import TrialOutcome, TrialSpec
-from contract.lineage import Lineage
 from contract.search import Scalar, Search, Study
 from contract.training import ModelManifest
 from services.storage.jobs.children import ChildJob
@@ -95,17 +94,17 @@ def _finished(
         raise Cancelled("the search was asked to stop before a trial had ended")
     if best is None:
         raise Invalid(f"no trial has ended with a model: {why}; give the search more minutes, or a trial fewer epochs")
-    training = _training_of(children[best.number])
+    training = TrialSpec.model_validate(children[best.number].job.spec).training
     outcome = _outcome_of(children[best.number])
     measured = sum(trial.value is not None for trial in trials)
     because = f"the best of {measured} trials by {settings.objective}, {best.value:.4g}"
     choices = tuple(Choice(what=name, value=value, because=because) for name, value in best.parameters.items())
     members: tuple[int, ...] = (best.number,)
     with load(task, training) as loaded:
-        if settings.ensemble > 1 and best.state == "complete":
+        if settings.ensemble > 1:
             complete = [trial.number for trial in ranked(trials, settings.objective)]
             outcomes = {number: _outcome_of(children[number]) for number in complete}
-            members, choice = members_of(task, loaded, settings, outcomes)
+            members, choice = members_of(task, loaded, settings, best.number, outcomes)
             choices = (choice, *choices)
         others = [_outcome_of(children[number]) for number in members[1:]]
         manifest = published(task, loaded, training, outcome, choices, others)
@@ -119,23 +118,11 @@ def _finished(
         importance=importance(settings, task.job.id, trials),
         ended=why,
     )
-    starts = [_training_of(children[number]).init_from for number in members]
-    return manifest.model_copy(update={"study": study, "lineage": _started_from(manifest.lineage, starts)})
-
-
-def _training_of(child: ChildJob) -> TrainSpec:
-    return TrialSpec.model_validate(child.job.spec).training
+    return manifest.model_copy(update={"study": study})
 
 
 def _outcome_of(child: ChildJob) -> TrialOutcome:
     return TrialOutcome.model_validate(child.job.result)
-
-
-def _started_from(lineage: Lineage | None, starts: Sequence[str | None]) -> Lineage | None:
-    """Name the model that another member started from if the best one had none: its erased images count."""
-    if lineage is None or lineage.parent is not None:
-        return lineage
-    return lineage.model_copy(update={"parent": next(filter(None, starts), None)})
 
 
 def _progress(settings: Search, over: int, begins: datetime, ends: datetime | None) -> float:

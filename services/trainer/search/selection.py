@@ -12,16 +12,18 @@ import torch
 from numpy.typing import NDArray
 
 from contract.choices import Choice
-from contract.errors import Invalid
 from contract.kinds.trial import TrialOutcome
 from contract.search import Objective, Search, trials_text
+from services.trainer.model import MAX_PARAMETERS
 from services.trainer.search.folds import MOST_ANSWERS
 from services.trainer.search.study import maximizes
 from services.trainer.search.trial import scores_of
 from services.trainer.worker import Loaded
 from worker.task import Task
 
+MOST_BYTES = 4 * MAX_PARAMETERS  # weights of all members, since one file has them
 MOST_TRIED = 30  # trials, the best ones; their answers are read once for each member that is chosen
+UNUSABLE = "an image was erased meanwhile, or no answers were kept"
 ROUNDING = 1e-6  # a smaller gain comes from rounding, such as between two trials with the same weights
 
 Answers = NDArray[np.float32]
@@ -41,16 +43,20 @@ def select(
     labels: NDArray[np.int64],
     objective: Objective,
     most: int,
+    fits: Callable[[Sequence[int]], bool] = lambda members: True,
 ) -> Selection:
     """Begin with the first trial, and add the one that improves the mean most, until none does or there are `most`.
 
-    At most two trials' answers are in memory at a time, beside their sum.
+    A trial is added only if it `fits` into one model with the others. At most two trials' answers are in memory at a
+    time, beside their sum.
     """
     total = answers(numbers[0])
     members, values = [numbers[0]], [_value(total, labels, objective)]
     sign = 1 if maximizes(objective) else -1
-    while len(members) < most and len(members) < len(numbers):
-        others = [number for number in numbers if number not in members]
+    while len(members) < most:
+        others = [number for number in numbers if number not in members and fits((*members, number))]
+        if not others:
+            break
         tried = [_value(np.logaddexp(total, answers(number)), labels, objective) for number in others]
         gains = [sign * (value - values[-1]) for value in tried]
         best = int(np.argmax(gains))
@@ -63,37 +69,46 @@ def select(
 
 
 def members_of(
-    task: Task, loaded: Loaded, settings: Search, outcomes: Mapping[int, TrialOutcome]
+    task: Task, loaded: Loaded, settings: Search, best: int, outcomes: Mapping[int, TrialOutcome]
 ) -> tuple[tuple[int, ...], Choice]:
     """Choose from complete trials, given in their order from the best one; return also the reason.
 
-    The answers of a trial cannot be combined with others if one of its validation images was erased afterwards.
+    A trial cannot be combined with others if it has kept no answers, or if one of its validation images was erased
+    afterwards.
     """
-    best, labels, classes = next(iter(outcomes)), loaded.data.val.labels, loaded.data.classes
+    labels, classes = loaded.data.val.labels, loaded.data.classes
+    if best not in outcomes:
+        return _alone(best, "only complete trials are combined, and every trial with a model was ended early")
     if len(labels) * classes > MOST_ANSWERS:
         return _alone(
             best,
             f"{len(labels):,} validation images of {classes:,} classes would take too much memory to combine trials",
         )
 
+    tried = list(outcomes)[:MOST_TRIED]
+    stored = {number: file for number in tried if (file := outcomes[number].validation) is not None}
+
     def answers(number: int) -> Answers:
         task.check_stop()
-        stored = outcomes[number].validation
-        if stored is None:
-            raise Invalid(f"trial {number} has kept no answers to the validation images; search again")
-        logits = np.load(BytesIO(task.objects.read(stored)), allow_pickle=False)
+        logits = np.load(BytesIO(task.objects.read(stored[number])), allow_pickle=False)
         logarithms: Answers = torch.from_numpy(logits).log_softmax(dim=1).numpy()
         return logarithms
 
-    tried = list(outcomes)[:MOST_TRIED]
-    usable = [number for number in tried if len(answers(number)) == len(labels)]
+    def fits(members: Sequence[int]) -> bool:
+        return sum(outcomes[number].state.size for number in members) <= MOST_BYTES
+
+    usable = [number for number in stored if len(answers(number)) == len(labels)]
     if best not in usable:
-        return _alone(best, "the best trial answered an image that was erased meanwhile, so it cannot be combined")
-    selection = select(usable, answers, labels, settings.objective, settings.ensemble)
+        return _alone(best, f"the best trial cannot be combined: {UNUSABLE}")
+    selection = select(usable, answers, labels, settings.objective, settings.ensemble, fits)
+    members = selection.members
     because = because_of(selection, settings.objective)
+    large = sum(not fits((*members, number)) for number in usable if number not in members)
+    if large and len(members) < settings.ensemble:
+        because += f"; with {large} of {len(tried)} trials, the weights would be over {MOST_BYTES >> 20:,} MiB"
     if missing := len(tried) - len(usable):
-        because += f"; {missing} of {len(tried)} trials cannot be combined: an image was erased meanwhile"
-    return selection.members, Choice(what="search.ensemble", value=len(selection.members), because=because)
+        because += f"; {missing} of {len(tried)} trials cannot be combined: {UNUSABLE}"
+    return members, Choice(what="search.ensemble", value=len(members), because=because)
 
 
 def _alone(best: int, because: str) -> tuple[tuple[int, ...], Choice]:

@@ -22,8 +22,8 @@ from contract.search import WHOLE_FIELDS, Objective, Range, Scalar, Search, Stud
 from services.storage.jobs.children import ChildJob
 
 FEWEST_RANDOM, MOST_RANDOM = 4, 10  # trials before TPE uses what others have shown: a third of all, within these
-ETA = 3  # Hyperband keeps one of so many trials
-SHORTEST = 20  # no trial ends before one of so many parts of its epochs
+ETA = 3  # Hyperband keeps one trial of three
+SHORTEST = 20  # no trial ends before a twentieth of its epochs
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -95,7 +95,7 @@ def propose(search: Search, name: str, seed: int, trials: Sequence[Trial], count
 
 
 def prunes(search: Search, name: str, trials: Sequence[Trial], number: int, epochs: int) -> bool:
-    """Return whether to end a trial of so many epochs now, because others were better after as many."""
+    """Return whether to end a trial of `epochs` epochs now, because others were better after as many as it has had."""
     pruner: optuna.pruners.BasePruner
     shortest = max(1, epochs // SHORTEST)
     if search.early_stop == "none":

@@ -25,7 +25,7 @@ from services.trainer.checkpoint import Checkpoint
 from services.trainer.data import ShardedImages
 from services.trainer.device import Device
 from services.trainer.methods import best_candidate
-from services.trainer.search.folds import without_fold
+from services.trainer.search.folds import MOST_ANSWERS, without_fold
 from services.trainer.search.study import Trial, prunes
 from services.trainer.session import TRAINED
 from services.trainer.transforms import Normalize
@@ -59,7 +59,8 @@ def _outcome(task: Task, watched: "WatchedTask", spec: TrialSpec, loaded: Loaded
     if state is None:
         raise BadModel("the network is an ONNX file, which search and folds cannot train; leave them out")
     scores = scores_of(logits, images.labels, len(labels))
-    combined = spec.search is not None and spec.search.ensemble > 1
+    usable = logits.size <= MOST_ANSWERS and not watched.pruned
+    combined = usable and spec.search is not None and spec.search.ensemble > 1
     return TrialOutcome(
         value=scores.of(spec.search.objective) if scores and spec.search else None,
         pruned=watched.pruned,

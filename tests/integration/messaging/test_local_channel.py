@@ -37,7 +37,7 @@ async def client(tmp_path: Path, server: "contextlib.AbstractContextManager[Serv
 
 
 async def connected(client: Batcher, count: int, present: int = 0) -> None:
-    """Wait until the gateway sends batches to so many replicas directly, of the `present` ones, or all."""
+    """Wait until the gateway sends batches to this many replicas directly, of the `present` ones, or all."""
     channel = client._channel
     assert isinstance(channel, RedisChannel)
     await asyncio.to_thread(wait_for_replicas, client, present or count)

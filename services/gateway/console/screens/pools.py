@@ -1,4 +1,4 @@
-"""/pools: the replicas of each pool, why there are so many, their bounds, and what scaling has saved."""
+"""/pools: the replicas of each pool, the reason for their number, their bounds, and what scaling has saved."""
 
 from collections.abc import Sequence
 from datetime import timedelta

@@ -83,7 +83,7 @@ def _add(viewer: Viewer, source: ReviewSourceRequest) -> Response:
     if result.added:
         notice = f"{plural(result.added, 'image is', 'images are')} new in the queue."
     elif result.matching:
-        notice = "No image is new: they are all in the queue already, or were reviewed."
+        notice = "No image is new: those that the source lists are in the queue already, or were reviewed."
     else:
         notice = "There are no such images."
     return redirect("/review/queue", notice)

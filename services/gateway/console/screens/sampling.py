@@ -16,7 +16,7 @@ from services.gateway.dependencies import NamePath
 
 router = APIRouter(prefix="/serving/{model}/{alias}/review", include_in_schema=False)
 
-MB = 1_000_000
+MIB = 1 << 20
 MIX = ("margin", "random", "disagreement")
 
 
@@ -48,8 +48,8 @@ def sampling_of(form: Mapping[str, str]) -> ReviewSampling:
     values: dict[str, object] = {
         name: _number(form[name], name) for name in ("rate_per_day", "keep_days", "votes") if form.get(name)
     }
-    if form.get("max_mb"):
-        values["max_bytes"] = _number(form["max_mb"], "copies") * MB
+    if form.get("max_mib"):
+        values["max_bytes"] = _number(form["max_mib"], "copies") * MIB
     if any(name in form for name in MIX):
         shares = {name: _number(form.get(name) or "0", name) for name in MIX}
         if sum(shares.values()) != 100:

@@ -32,6 +32,7 @@ SEARCHES: dict[str, tuple[str, Any, str]] = {
     "over_decay": ("optimizer.weight_decay", {"low": 0.00001, "high": 0.01, "log": True}, "Weight decay"),
     "over_schedule": ("schedule", ["onecycle", "cosine", "constant"], "Schedule"),
 }
+SEARCH = ("trials", "objective", "ensemble")  # any of these makes the training a search, as in the command line
 TEXTS = ("dataset", "model", "method", "init_from", "schedule", "class_weights")
 
 
@@ -71,11 +72,11 @@ def spec_of(values: Mapping[str, str]) -> dict[str, Any]:
     fields: dict[str, Any] = {name: given[name] for name in TEXTS if name in given}
     fields |= {name: _number(given[name]) for name in (*NUMBERS, "label_smoothing") if name in given}
     minutes = {"minutes": _number(given["minutes"])} if "minutes" in given else {}
-    if "trials" in given:
+    if any(name in given for name in SEARCH):
         over = {field: values for box, (field, values, _) in SEARCHES.items() if box in given}
         objective = {"objective": given["objective"]} if "objective" in given else {}
-        ensemble = {"ensemble": _number(given["ensemble"])} if "ensemble" in given else {}
-        fields["search"] = {"trials": _number(given["trials"]), "over": over, **objective, **ensemble, **minutes}
+        counts = {name: _number(given[name]) for name in ("trials", "ensemble") if name in given}
+        fields["search"] = {"over": over, **counts, **objective, **minutes}
     elif minutes:
         fields["budget"] = minutes
     if "architecture" in given:
@@ -119,6 +120,7 @@ def _form(
         faults=faults,
         wrong=wrong,
         expert=bool(wrong - {"", "dataset", "model", "search"}),
+        searching=any(values.get(name) for name in SEARCH),
         searches={box: label for box, (_, _, label) in SEARCHES.items()},
         backbones=BACKBONE_NAMES,
         architectures=tuple(name for name in RECIPES if name != "layers"),

@@ -7,7 +7,7 @@ const FEW = 4; // at which it asks for more
 const EXTEND_MS = 40_000; // a third of a lease
 const IDLE_MS = 10 * 60_000; // without a key or a touch, after which the leases run out
 const SOON_MS = 1_000, LATER_MS = 5_000; // until it asks again while the queue is empty or does not answer
-const TIMEOUT_MS = 20_000; // of a request, except those for images, which may be large
+const TIMEOUT_MS = 20_000, IMAGE_TIMEOUT_MS = 60_000; // of a request, and of one for an image, which may be large
 const TRIES = 30; // to load an image, while the gateway answers with an error
 
 export class Leases {
@@ -151,7 +151,7 @@ const subjectOf = (item) => item.dataset ?? item.model;
 export function caller(reviewer) {
   return async (method, path, { body, form = "json", keepalive = false, headers = {} } = {}) => {
     const sent = { [REVIEWER_HEADER]: reviewer, ...(body && { "Content-Type": "application/json" }), ...headers };
-    const response = await fetch(`/v1/reviews/${path}`, { method, keepalive, headers: sent, body: body && JSON.stringify(body), signal: form === "json" ? AbortSignal.timeout(TIMEOUT_MS) : undefined }).catch(() => null);
+    const response = await fetch(`/v1/reviews/${path}`, { method, keepalive, headers: sent, body: body && JSON.stringify(body), signal: AbortSignal.timeout(form === "json" ? TIMEOUT_MS : IMAGE_TIMEOUT_MS) }).catch(() => null);
     const content = response?.ok ? await response[form]().catch(() => undefined) : undefined; // without, the connection broke
     if (content !== undefined) return content;
     const status = response?.ok ? 0 : response?.status ?? 0, again = status === 0 || status >= 500 || status === 429;

@@ -42,7 +42,7 @@ REFERENCE = DriftReference(
 def counts(
     images: int = 1000, brightness: tuple[int, ...] = BRIGHT, cats: float = 0.5, score: float = 0.75
 ) -> DriftCounts:
-    """What a version counts of so many images."""
+    """What a version counts of this many images."""
     return DriftCounts(
         classes={"cat": round(images * cats), "dog": images - round(images * cats)},
         confidence=(*[0] * 19, images),

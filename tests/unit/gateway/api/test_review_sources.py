@@ -118,6 +118,25 @@ async def test_label_errors_of_an_evaluation(client: httpx.AsyncClient, stores: 
     assert (await add(client, source="label_errors", evaluation=job, limit=1))["added"] == 0
 
 
+async def test_a_repetition_brings_the_next_images_if_there_are_more_than_the_limit(
+    client: httpx.AsyncClient, stores: Stores, pets: Erasures
+) -> None:
+    pets.prepare(FILES | {"train/cat/6.png": png(6), "train/dog/6.png": png(6)})
+    errors = evaluated(stores, [], (label_error(1, -0.25), label_error(2, -0.75)), 2)
+    scores = {"test/cat/4.png": 0.55, "test/dog/5.png": 0.52}
+    doubtful = predicted(stores, {"dataset": "pets@2", "split": "test"}, scores)
+
+    for body in (
+        {"source": "label_errors", "evaluation": errors},
+        {"source": "predictions", "job": doubtful},
+        {"source": "duplicates", "dataset": "pets@2"},
+    ):
+        results = [await add(client, **body, limit=1) for _ in range(3)]
+
+        assert [(result["matching"], result["added"]) for result in results] == [(2, 1), (2, 1), (2, 0)]
+    assert len({(item.source, item.sha256) for item in items_of(stores)}) == 6
+
+
 async def test_label_errors_beyond_those_in_the_report_are_those_of_the_output(
     client: httpx.AsyncClient, stores: Stores
 ) -> None:

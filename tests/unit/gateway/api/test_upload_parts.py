@@ -64,7 +64,7 @@ async def test_a_part_that_the_upload_does_not_have_is_refused(
     upload = await announced(client)
 
     problem(await put(client, upload, number, data), 422, "invalid")
-    problem(await put(client, upload, number, bytes(5)), 413, "too_large")  # no part has so many
+    problem(await put(client, upload, number, bytes(5)), 413, "too_large")  # more than any part has
 
     async def chunks():  # type: ignore[no-untyped-def]  # without a Content-Length
         yield data

@@ -29,6 +29,16 @@ def test_minutes_are_the_budget_of_a_training_and_bound_a_search() -> None:
     }
 
 
+@pytest.mark.parametrize(("field", "value"), [("ensemble", "3"), ("objective", "val.loss")])
+def test_a_field_of_the_search_without_a_number_of_trials_makes_a_search_with_the_default(
+    field: str, value: str
+) -> None:
+    spec = TrainSpec.model_validate(spec_of(FORM | {field: value, "over_lr": "on"}))
+
+    assert spec.search is not None
+    assert (spec.search.trials, str(getattr(spec.search, field))) == (16, value)
+
+
 @pytest.mark.parametrize("method", ["", "fine_tune", "scratch"])
 def test_every_box_of_the_search_makes_a_valid_training_alone_and_with_the_others(method: str) -> None:
     for boxes in (*([box] for box in SEARCHES), list(SEARCHES)):

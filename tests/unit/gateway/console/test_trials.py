@@ -23,7 +23,7 @@ SEARCH = {"trials": 8, "over": OVER, "objective": "val.accuracy"}
 
 
 def training(stores: Stores, count: int, **fields: object) -> Job:
-    """Submit a training that has created so many children."""
+    """Submit a training that has created this many children."""
     spec = TrainSpec.model_validate({"dataset": "pets@1", "model": "net"} | fields)
     job = stores.of(DEFAULT_PROJECT).jobs.create(TRAIN_REQUEST.model_copy(update={"spec": spec}))
     claim = stores.leases.claim(JobKind.TRAIN, "replica")

@@ -43,7 +43,7 @@ def backends(app: FastAPI, stores: Stores) -> Backends:
 
 
 def with_budget(backends: Backends, size: int) -> Backends:
-    """The backends of a gateway that holds so many bytes of bodies and answers."""
+    """The backends of a gateway that holds this many bytes of bodies and answers."""
     settings = LIMITS.model_copy(update={"body_bytes_in_flight": size})
     return make_backends(backends.stores, backends.predictor.inference, settings)
 

@@ -13,7 +13,7 @@ from services.gateway.serving.dataplane import Inferred
 
 
 def inferred(count: int) -> Inferred:
-    """The answer of a model with one output of so many float32."""
+    """The answer of a model with one output of this many float32."""
     return Inferred("model", 1, (Tensor("y", "FP32", (1, count), np.zeros(count, np.float32).tobytes()),))
 
 

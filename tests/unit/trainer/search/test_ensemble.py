@@ -14,14 +14,12 @@ from contract.kinds.trial import TrialOutcome
 from contract.references import Reference
 from contract.training import Cnn, Mlp, ModelManifest
 from services.trainer.network import Blueprint
-from services.trainer.search import search as search_module
 from services.trainer.search import selection
 from services.trainer.search.ensemble import together
 from services.trainer.search.selection import Selection
 from services.trainer.state import State
 from services.trainer.transforms import Normalize
 from services.trainer.variants import Variants
-from tests.examples import MODEL_MANIFEST
 from tests.support.searching import Trainers
 
 SEARCH: dict[str, Any] = {"trials": 2, "ensemble": 3, "early_stop": "none", "objective": "val.loss"}
@@ -40,7 +38,7 @@ def without_variants(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def choose(monkeypatch: pytest.MonkeyPatch, *others: int) -> None:
-    """Let the selection choose the best trial and these others, as far as there are so many."""
+    """Let the selection choose the best trial, and these others."""
 
     def select(numbers: list[int], *_: object) -> Selection:
         chosen = (numbers[0], *(number for number in others if number != numbers[0]))
@@ -175,6 +173,34 @@ def test_the_best_trial_is_published_alone_if_no_other_improves_it(
     assert trainers.stores.objects.read(manifest.state) == trainers.stores.objects.read(best.state)
 
 
+@pytest.mark.usefixtures("without_variants")
+def test_a_trial_that_was_ended_early_is_published_alone_and_keeps_no_answers(
+    trainers: Trainers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given trials that all end early
+    monkeypatch.setattr("services.trainer.search.trial.prunes", lambda *_: True)
+    job = trainers.submit(search=SEARCH | {"over": OVER, "early_stop": "median"}, epochs=2)
+
+    trainers.run_all()
+
+    study, manifest = finished(trainers, job)
+    assert "members" not in study
+    assert [outcome.validation for outcome in outcomes_of(trainers, job)] == [None, None]
+    choice = manifest.decisions[0]
+    assert (choice.what, choice.value) == ("search.ensemble", 1)
+    assert choice.because == "only complete trials are combined, and every trial with a model was ended early"
+
+
+def test_a_trial_keeps_no_answers_that_are_too_many_to_combine(
+    trainers: Trainers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.trainer.search.trial.MOST_ANSWERS", 30 * 3 - 1)
+
+    job = run_trials(trainers)
+
+    assert [outcome.validation for outcome in outcomes_of(trainers, job)] == [None, None]
+
+
 def test_members_keep_their_normalization_and_images_have_that_of_the_first() -> None:
     labels, shape = ("ant", "bee", "cat"), (3, 8, 8)
     scales = [((0.5, 0.5, 0.5), (0.25, 0.25, 0.25)), ((0.4, 0.5, 0.6), (0.2, 0.3, 0.4))]
@@ -186,14 +212,3 @@ def test_members_keep_their_normalization_and_images_have_that_of_the_first() ->
 
     scores = network(Normalize(states[0].mean, states[0].std)(IMAGES)).softmax(dim=1)
     assert scores.detach().numpy() == pytest.approx(mean_of(states, labels).numpy(), abs=1e-5)
-
-
-def test_the_lineage_names_the_model_that_a_member_started_from() -> None:
-    assert MODEL_MANIFEST.lineage is not None
-    lineage = MODEL_MANIFEST.lineage.model_copy(update={"parent": None})
-
-    joined = search_module._started_from(lineage, [None, "pets@3"])
-
-    assert joined is not None
-    assert joined.parent == "pets@3"
-    assert search_module._started_from(joined, ["pets@4"]) == joined

@@ -17,6 +17,8 @@ from tests.examples import TRIAL_OUTCOME
 from tests.support.training_task import MemoryTask
 
 LABELS = np.array([0, 0, 1, 1, 2, 2])
+STATE_BYTES = 100 << 20
+OUTCOME = TRIAL_OUTCOME.model_copy(update={"state": TRIAL_OUTCOME.state.model_copy(update={"size": STATE_BYTES})})
 
 
 def answers_of(**wrong: dict[int, int]) -> Callable[[int], NDArray[np.float32]]:
@@ -79,17 +81,20 @@ def test_the_reason_names_the_trials_and_what_they_gain(objective: Objective, me
     assert because_of(Selection((4, 7, 1), (0.902, 0.91, 0.913)), objective).startswith(message)
 
 
-def chosen(folder: Path, *rows: int) -> tuple[tuple[int, ...], Choice]:
-    """Choose from trials a, c and d, of which each has answered so many validation images."""
+def chosen(folder: Path, *rows: int | None) -> tuple[tuple[int, ...], Choice]:
+    """Choose from trials a, c and d; each has answers to this number of validation images, or has kept none."""
     task: Any = MemoryTask(folder)
     outcomes = {}
     for number, count in zip((0, 2, 3), rows, strict=True):
+        if count is None:
+            outcomes[number] = OUTCOME
+            continue
         np.save(folder / "answers.npy", np.resize(ANSWERS(number), (count, 3)))
         stored = task.put(f"{number}.npy", folder / "answers.npy")
-        outcomes[number] = TRIAL_OUTCOME.model_copy(update={"validation": stored})
+        outcomes[number] = OUTCOME.model_copy(update={"validation": stored})
     settings = Search(over={"epochs": (5, 9)}, objective="val.loss", ensemble=3)
     loaded: Any = SimpleNamespace(data=SimpleNamespace(val=SimpleNamespace(labels=LABELS), classes=3))
-    return members_of(task, loaded, settings, outcomes)
+    return members_of(task, loaded, settings, 0, outcomes)
 
 
 def test_trials_are_compared_by_the_answers_that_they_have_stored(tmp_path: Path) -> None:
@@ -104,14 +109,34 @@ def test_trials_are_compared_by_the_answers_that_they_have_stored(tmp_path: Path
 @pytest.mark.parametrize(
     ("rows", "members", "message"),
     [
-        ((6, 7, 6), (0, 3), "the best alone 0.916; 1 of 3 trials cannot be combined: an image was erased meanwhile"),
-        ((7, 6, 7), (0,), "the best trial answered an image that was erased meanwhile, so it cannot be combined"),
+        ((6, 7, 6), (0, 3), "the best alone 0.916; 1 of 3 trials cannot be combined: "),
+        ((6, None, 6), (0, 3), "the best alone 0.916; 1 of 3 trials cannot be combined: "),
+        ((7, 6, 7), (0,), "the best trial cannot be combined: "),
+        ((None, 6, 6), (0,), "the best trial cannot be combined: "),
     ],
 )
-def test_trials_that_have_answered_other_images_are_not_combined(
-    tmp_path: Path, rows: tuple[int, ...], members: tuple[int, ...], message: str
+def test_trials_without_answers_to_the_same_images_are_not_combined(
+    tmp_path: Path, rows: tuple[int | None, ...], members: tuple[int, ...], message: str
 ) -> None:
     kept, choice = chosen(tmp_path, *rows)
+
+    assert kept == members
+    assert choice.because.endswith(f"{message}an image was erased meanwhile, or no answers were kept")
+
+
+@pytest.mark.parametrize(
+    ("room", "members", "message"),
+    [
+        (2, (0, 2), "the best alone 0.916; with 1 of 3 trials, the weights would be over 200 MiB"),
+        (1, (0,), "on the validation images; with 2 of 3 trials, the weights would be over 100 MiB"),
+    ],
+)
+def test_members_are_added_as_long_as_their_weights_fit_into_one_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int, members: tuple[int, ...], message: str
+) -> None:
+    monkeypatch.setattr(selection_module, "MOST_BYTES", room * STATE_BYTES)
+
+    kept, choice = chosen(tmp_path, 6, 6, 6)
 
     assert kept == members
     assert choice.because.endswith(message)
