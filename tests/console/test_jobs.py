@@ -142,6 +142,19 @@ def test_a_failed_job_says_why_and_runs_again(page: Page, site: Site) -> None:
     assert site.own.jobs.get(page.url.rpartition("/")[2]).state is JobState.QUEUED
 
 
+def test_a_job_that_ends_before_the_page_listens_is_shown_as_ended(page: Page, site: Site) -> None:
+    job = site.own.jobs.create(PREPROCESS_REQUEST)
+
+    def listen(route: Route) -> None:
+        site.own.jobs.cancel(job.id)
+        route.continue_()
+
+    page.route("**/live?*", listen, times=1)
+    page.goto("/jobs")
+
+    expect(page.get_by_role("row").filter(has_text="cancelled")).to_be_visible()
+
+
 def test_filters_are_in_the_address_and_new_jobs_appear(page: Page, site: Site) -> None:
     site.own.jobs.cancel(site.own.jobs.create(PREPROCESS_REQUEST).id)
     page.goto("/jobs")

@@ -9,13 +9,15 @@ const PAUSE_MS = 2000; // before connecting again after an error that the browse
 let source = null;
 let lastEvent = 0; // the number of the last event of the job that this page follows
 let again = 0;
-let liveJobs = null;
+let liveJobs = null; // with their states
+let shownJobs = 0; // in the page as it was sent
 
 export function connect() {
   if (!document.body.dataset.live || !("EventSource" in window)) return;
   document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
   addEventListener("pagehide", close);
   addEventListener("pageshow", () => document.hidden || open());
+  shownJobs = Number.parseInt(document.querySelector("live-count")?.textContent) || 0;
   if (!document.hidden) open();
 }
 
@@ -52,7 +54,7 @@ function receive(name, event) {
 
 function noteJobs(jobs) {
   const states = jobs.map((job) => `${job.id} ${job.state}`).join();
-  if (liveJobs !== null && liveJobs !== states) dispatch("jobs-changed", jobs);
+  if (liveJobs === null ? jobs.length !== shownJobs : liveJobs !== states) dispatch("jobs-changed", jobs);
   liveJobs = states;
 }
 
