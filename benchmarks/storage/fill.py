@@ -13,6 +13,7 @@ from benchmarks.batches import batches
 from contract.access import DEFAULT_PROJECT
 from contract.jobs import JobState
 from services.storage.database import Database
+from services.storage.jobs.counts import fold
 from services.storage.tables import job_events, jobs, outbox, projects
 from tests.examples import PREPROCESS_SPEC
 from tests.examples.jobs import TRAIN_SPEC
@@ -54,6 +55,7 @@ def fill(database: Database, plan: Plan) -> None:
             connection.execute(text(statement))
         waiting = select(jobs.c.id, jobs.c.kind).where(jobs.c.state == JobState.QUEUED)
         connection.execute(insert(outbox).from_select(["job_id", "kind"], waiting.limit(plan.queued // 10)))
+        fold(connection)  # as the sweep does every five seconds
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SET statement_timeout = 0"))
