@@ -22,7 +22,7 @@ _FREE = {"leased_by": None, "lease": None, "leased_until": None}
 def require_lease(row: RowMapping, lease: str, reviewer: Reviewer) -> None:
     """Raise Conflict unless the item is open and the person has its newest lease.
 
-    The lease may have run out: as long as nobody else got the item, a late answer is not lost.
+    A late answer is kept if its lease has run out and the item was not leased again.
     """
     if row["state"] == "expired":
         raise Conflict("the image has expired, and its copy is gone; go on with the next one")
@@ -32,7 +32,7 @@ def require_lease(row: RowMapping, lease: str, reviewer: Reviewer) -> None:
             "POST /v1/reviews/undo"
         )
     if row["lease"] is None:
-        raise Conflict("nobody holds the image; get it with GET /v1/reviews/next, and send the lease of that answer")
+        raise Conflict("the image is not leased; get it with GET /v1/reviews/next, and send the lease of that answer")
     if row["lease"] != lease:
         raise Conflict("this lease has run out, and the image was handed out again; go on with the next one")
     if row["leased_by"] != reviewer.id:

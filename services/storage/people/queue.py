@@ -83,7 +83,7 @@ def of_dataset(name: str) -> ColumnElement[bool]:
 
 
 def free_items(project: str, reviewer: Reviewer, where: ReviewFilter, now: datetime) -> "Select[str]":
-    """Select the open items that nobody holds and the person has not answered, in the order of the queue.
+    """Select the open items without a lease and without an answer of this person, in the order of the queue.
 
     PostgreSQL locks them and skips those that another transaction has locked; SQLite has one writer at a time.
     """

@@ -81,7 +81,7 @@ class Reviews:
             return set(connection.execute(query).scalars())
 
     def batch(self, reviewer: Reviewer, count: int = 1, where: ReviewFilter = ANY) -> ReviewBatch:
-        """Lease the first open items that nobody holds and the person has not answered; say why there are none.
+        """Lease the first open items without a lease and without an answer of this person; say why there are none.
 
         Two people never hold the same item: the transaction locks the items, and skips those that another one locks.
         """

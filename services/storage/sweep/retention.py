@@ -40,7 +40,7 @@ KEEP_DRIFT = timedelta(days=400)  # counts of a day take a few kilobytes, so thi
 
 
 class RetentionSweep:
-    """Applies the retention of each project, and deletes unused uploads and samples that nobody reviewed.
+    """Applies the retention of each project, and deletes unused uploads and expired samples.
 
     `keep_jobs` is how long ended jobs are kept in projects whose retention has no `jobs_days`; None means always.
     An upload whose jobs made no version is deleted `unpublished` after the last of them has ended, whatever the

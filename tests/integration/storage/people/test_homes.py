@@ -1,6 +1,6 @@
 """Which dataset an answer belongs to: the next version, the pipelines and the screen agree."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from contract.access import DEFAULT_PROJECT
 from contract.references import Reference
@@ -30,14 +30,23 @@ def answer_sample(reviews: Reviews, number: int, clock: FakeClock, **changes: An
     return give(reviews, ANN, CAT).id
 
 
-def require_homes(database: Database, reviews: Reviews, expected: dict[str, set[str]], homeless: int) -> None:
-    """Check that everything that reads answers gives each dataset these items."""
-    versions, left = NextVersions(database, DEFAULT_PROJECT).list()
-    added = {version.dataset: version.added for version in versions}
-    assert (added, left) == ({name: len(ids) for name, ids in expected.items()}, homeless)
-    for name, ids in expected.items():
-        assert {item.id for item in reviews.answered(name)} == ids
-        assert Signals(database).labels(DEFAULT_PROJECT, name) == len(ids)
+class Homes(NamedTuple):
+    """The items of each dataset by the queue, their number by the screen and by the pipelines, and items of none."""
+
+    answered: dict[str, set[str]]
+    added: dict[str, int]
+    labels: dict[str, int]
+    homeless: int
+
+
+def homes(database: Database, reviews: Reviews, *datasets: str) -> Homes:
+    versions, homeless = NextVersions(database, DEFAULT_PROJECT).list()
+    return Homes(
+        {name: {item.id for item in reviews.answered(name)} for name in datasets},
+        {version.dataset: version.added for version in versions},
+        {name: Signals(database).labels(DEFAULT_PROJECT, name) for name in datasets},
+        homeless,
+    )
 
 
 def test_a_sample_belongs_to_the_dataset_that_its_model_version_was_trained_on(
@@ -53,7 +62,9 @@ def test_a_sample_belongs_to_the_dataset_that_its_model_version_was_trained_on(
     of_any = answer_sample(reviews, 8, clock, model_version=None)
     answer_sample(reviews, 9, clock, model="birds")
 
-    require_homes(database, reviews, {"pets": {of_pets}, "zoo": {of_zoo, of_uploaded, of_any}}, homeless=1)
+    items = {"pets": {of_pets}, "zoo": {of_zoo, of_uploaded, of_any}}
+    numbers = {"pets": 1, "zoo": 3}
+    assert homes(database, reviews, "pets", "zoo") == Homes(items, numbers, numbers, homeless=1)
 
 
 def test_a_sample_of_a_deleted_version_belongs_to_the_dataset_of_the_newest_one(
@@ -66,7 +77,7 @@ def test_a_sample_of_a_deleted_version_belongs_to_the_dataset_of_the_newest_one(
 
     Models(database, DEFAULT_PROJECT).delete(Reference(name="pet-cnn", version=first))
 
-    require_homes(database, reviews, {"zoo": ids}, homeless=0)
+    assert homes(database, reviews, "zoo") == Homes({"zoo": ids}, {"zoo": 2}, {"zoo": 2}, homeless=0)
 
 
 def test_the_name_of_a_dataset_is_not_that_of_one_that_begins_with_it(reviews: Reviews) -> None:

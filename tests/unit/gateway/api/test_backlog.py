@@ -46,7 +46,9 @@ async def test_a_full_queue_refuses_a_retry(client: httpx.AsyncClient, stores: S
     cancelled = stores.of(DEFAULT_PROJECT).jobs.cancel(waiting.id)
     stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
 
-    problem(await client.post(f"/v1/jobs/{cancelled.id}/retry"), 503, "overloaded")
+    response = await client.post(f"/v1/jobs/{cancelled.id}/retry")
+
+    assert "1 jobs are waiting" in problem(response, 503, "overloaded").detail
 
 
 async def test_a_full_queue_refuses_an_archive_and_does_not_keep_it(

@@ -66,7 +66,7 @@ def test_a_search_publishes_its_best_trial_with_the_study(trainers: Trainers) ->
     assert manifest.lineage.spec["optimizer"]["lr"] == study["parameters"]["optimizer.lr"]
     assert [choice.what for choice in manifest.decisions][:2] == list(OVER)
     assert trainers.project.models.named("net").versions == (1,)
-    # and the trials stay listed under the job, without answers that nobody combines
+    # and the trials stay listed under the job; they store no answers, because the search asks for no ensemble
     assert [child.job.parent for child in trainers.children(job)] == [job.id] * 3
     assert "validation" not in (trainers.children(job)[0].job.result or {})
 
