@@ -39,18 +39,24 @@ async def test_both_models_are_pinned_to_versions(client: httpx.AsyncClient, sto
 
 
 async def test_an_unknown_model_to_compare_with_is_not_found(client: httpx.AsyncClient) -> None:
-    problem(await client.post("/v1/jobs", json=evaluation(compare_with="none")), 404, "not_found")
+    response = await client.post("/v1/jobs", json=evaluation(compare_with="none"))
+
+    assert problem(response, 404, "not_found").detail == "there is no model none"
 
 
 async def test_a_model_is_not_compared_with_itself(client: httpx.AsyncClient) -> None:
-    problem(await client.post("/v1/jobs", json=evaluation(compare_with="pet-cnn@1")), 422, "invalid")
+    response = await client.post("/v1/jobs", json=evaluation(compare_with="pet-cnn@1"))
+
+    assert "compare_with is the model itself, pet-cnn@1" in problem(response, 422, "invalid").detail
 
 
 async def test_the_version_compared_with_cannot_be_deleted_meanwhile(client: httpx.AsyncClient, stores: Stores) -> None:
     publish(stores, TrainRequest(kind=JobKind.TRAIN, spec=TRAIN_SPEC), MODEL_MANIFEST)
     await client.post("/v1/jobs", json=evaluation(compare_with="pet-cnn@1"))
 
-    problem(await client.delete("/v1/models/pet-cnn/versions/1"), 409, "conflict")
+    response = await client.delete("/v1/models/pet-cnn/versions/1")
+
+    assert problem(response, 409, "conflict").detail == "a job that has not ended uses pet-cnn@1; cancel it or wait"
 
 
 async def test_the_report_is_the_result_and_the_rows_are_the_output(client: httpx.AsyncClient, stores: Stores) -> None:

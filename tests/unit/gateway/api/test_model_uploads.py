@@ -70,16 +70,25 @@ async def test_invalid_metadata_is_refused(
 
 
 @pytest.mark.parametrize(
-    "files",
-    [{"archive": FILE}, {"model": (None, "text")}, {"model": FILE, "other": FILE}, {"metadata": (None, "{}")}],
+    ("files", "detail"),
+    [
+        ({"archive": FILE}, "a multipart body needs a part `model`"),
+        ({"model": (None, "text")}, "the part `model` must be a file, with a filename"),
+        ({"model": FILE, "other": FILE}, "a multipart body needs a part `model`"),
+        ({"metadata": (None, "{}")}, "a multipart body needs a part `model`"),
+    ],
     ids=["another name", "no file", "unknown part", "no model"],
 )
-async def test_a_malformed_form_is_refused(client: httpx.AsyncClient, files: dict[str, object]) -> None:
-    problem(await client.post(VERSIONS, files=files), 400, "malformed")  # type: ignore[arg-type]
+async def test_a_malformed_form_is_refused(client: httpx.AsyncClient, files: dict[str, object], detail: str) -> None:
+    response = await client.post(VERSIONS, files=files)  # type: ignore[arg-type]
+
+    assert detail in problem(response, 400, "malformed").detail
 
 
 async def test_metadata_that_is_not_json_is_refused(client: httpx.AsyncClient) -> None:
-    problem(await client.post(VERSIONS, files={"model": FILE}, data={"metadata": "{"}), 400, "malformed")
+    response = await client.post(VERSIONS, files={"model": FILE}, data={"metadata": "{"})
+
+    assert problem(response, 400, "malformed").detail == "the part `metadata` is not JSON"
 
 
 async def test_labels_may_be_an_object_by_class_number(client: httpx.AsyncClient) -> None:

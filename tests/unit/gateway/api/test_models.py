@@ -36,18 +36,22 @@ async def test_the_artifact_redirects_to_the_object_store(client: httpx.AsyncCli
 
 @pytest.mark.usefixtures("model")
 @pytest.mark.parametrize(
-    ("method", "path"),
+    ("method", "path", "detail"),
     [
-        ("GET", "/v1/models/none"),
-        ("GET", f"{MODEL}/versions/2"),
-        ("GET", f"{MODEL}/versions/2/artifact"),
-        ("DELETE", f"{MODEL}/versions/2"),
-        ("PUT", f"{MODEL}/aliases/production"),
-        ("DELETE", f"{MODEL}/aliases/production"),
+        ("GET", "/v1/models/none", "there is no model none"),
+        ("GET", f"{MODEL}/versions/2", "there is no model pet-cnn@2"),
+        ("GET", f"{MODEL}/versions/2/artifact", "there is no model pet-cnn@2"),
+        ("DELETE", f"{MODEL}/versions/2", "there is no model pet-cnn@2"),
+        ("PUT", f"{MODEL}/aliases/production", "there is no model pet-cnn@2"),
+        ("DELETE", f"{MODEL}/aliases/production", "the model pet-cnn has no alias production"),
     ],
 )
-async def test_an_unknown_reference_is_not_found(client: httpx.AsyncClient, method: str, path: str) -> None:
-    problem(await client.request(method, path, json={"version": 2} if method == "PUT" else None), 404, "not_found")
+async def test_an_unknown_reference_is_not_found(
+    client: httpx.AsyncClient, method: str, path: str, detail: str
+) -> None:
+    response = await client.request(method, path, json={"version": 2} if method == "PUT" else None)
+
+    assert problem(response, 404, "not_found").detail == detail
 
 
 async def test_an_alias_is_moved_and_deleted(client: httpx.AsyncClient, stores: Stores, model: Job) -> None:
