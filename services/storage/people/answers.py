@@ -12,7 +12,7 @@ from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
 from contract.errors import Conflict, NotFound
 from contract.reviews import PersonAnswer, ReviewAnswer, ReviewItem
-from services.storage.people.classes import classes_of, require_spelling
+from services.storage.people.classes import require_class
 from services.storage.people.rows import Reviewer, answers_of, find, item_of, named
 from services.storage.tables import review_answers, review_items
 
@@ -57,7 +57,7 @@ def give(
         return item_of(row, before, kind=ReviewItem)  # the response to the first request was lost
     require_lease(row, lease, reviewer)
     if answer.label is not None and not new:
-        require_spelling(answer.label, classes_of(connection, project, item_of(row, kind=ReviewItem)))
+        require_class(connection, project, item_of(row, kind=ReviewItem), answer.label)
     insert_answer(connection, project, item_id, reviewer, answer, now)
     return settle(connection, project, item_id, now)
 

@@ -17,6 +17,18 @@ MOST_READ = 5000  # newest answers of a project, among which new classes are loo
 
 def classes_of(connection: Connection, project: str, item: ReviewItem) -> tuple[str, ...]:
     """Return the classes in the order of the manifests, then new ones by name; of a deleted model its guesses."""
+    return tuple(dict.fromkeys([*_known(connection, project, item), *_new_classes(connection, project, item)]))
+
+
+def require_class(connection: Connection, project: str, item: ReviewItem, label: str) -> None:
+    """Raise Invalid for a label that is none of the item's classes but resembles one."""
+    known = _known(connection, project, item)
+    if label not in map(normalised_label, known):  # what people added is read only for a label that is in no manifest
+        require_spelling(label, (*known, *_new_classes(connection, project, item)))
+
+
+def _known(connection: Connection, project: str, item: ReviewItem) -> tuple[str, ...]:
+    """Return the classes of the manifests, and those that the model guessed."""
     known: list[str] = []
     if item.dataset is not None:
         reference, table = Reference.parse(item.dataset), dataset_versions.c
@@ -26,8 +38,7 @@ def classes_of(connection: Connection, project: str, item: ReviewItem) -> tuple[
         version = model_versions.c
         same = (version.project == project) & (version.name == item.model) & (version.version == item.model_version)
         known += connection.execute(select(version.manifest["labels"]).where(same)).scalar_one_or_none() or ()
-    guessed = (label for label, _ in item.guess)
-    return tuple(dict.fromkeys([*known, *guessed, *_new_classes(connection, project, item)]))
+    return (*known, *(label for label, _ in item.guess))
 
 
 def require_spelling(label: str, classes: tuple[str, ...]) -> None:

@@ -12,7 +12,7 @@ from contract.reviews import FeedbackRequest, FeedbackResult, ReviewAnswer, Revi
 from services.storage.database import Database
 from services.storage.inserts import insert_for
 from services.storage.people.answers import insert_answer, settle
-from services.storage.people.classes import classes_of, require_spelling
+from services.storage.people.classes import require_class
 from services.storage.people.rows import Reviewer, answers_of, find, item_of
 from services.storage.tables import feedback, review_items
 
@@ -55,7 +55,7 @@ class Feedback:
         """Answer the item, unless people have decided it; return what to tell the client."""
         item_id, given = row["id"], answers_of(connection, [row["id"]])[row["id"]]
         if not request.new:
-            require_spelling(request.label, classes_of(connection, self._project, item_of(row, kind=ReviewItem)))
+            require_class(connection, self._project, item_of(row, kind=ReviewItem), request.label)
         if row["source"] == "random":
             return "the feedback is kept; the image was drawn at random, and people decide about such images"
         if row["state"] == "expired":
@@ -89,7 +89,7 @@ def answer_by_earlier_feedback(connection: Connection, project: str, samples: Ma
         item_id = samples[row.prediction]
         item = item_of(find(connection, project, item_id), kind=ReviewItem)
         with suppress(Invalid):
-            require_spelling(row.label, classes_of(connection, project, item))
+            require_class(connection, project, item, row.label)
             if item.source != "random":
                 client = Reviewer(row.reviewer, row.reviewer_name)
                 insert_answer(connection, project, item_id, client, ReviewAnswer(label=row.label), now)

@@ -4,6 +4,7 @@ Caruana et al., "Ensemble Selection from Libraries of Models", ICML 2004; a tria
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from io import BytesIO
 from typing import NamedTuple
 
@@ -22,7 +23,7 @@ from services.trainer.worker import Loaded
 from worker.task import Task
 
 MOST_BYTES = 4 * MAX_PARAMETERS  # weights of all members, since one file has them
-MOST_TRIED = 30  # trials, the best ones; their answers are read once for each member that is chosen
+MOST_TRIED = 30  # trials, the best ones
 UNUSABLE = "an image was erased meanwhile, or no answers were kept"
 ROUNDING = 1e-6  # a smaller gain comes from rounding, such as between two trials with the same weights
 
@@ -47,8 +48,7 @@ def select(
 ) -> Selection:
     """Begin with the first trial, and add the one that improves the mean most, until none does or there are `most`.
 
-    A trial is added only if it `fits` into one model with the others. At most two trials' answers are in memory at a
-    time, beside their sum.
+    A trial is added only if it `fits` into one model with the others. `answers` is called for each trial and member.
     """
     total = answers(numbers[0])
     members, values = [numbers[0]], [_value(total, labels, objective)]
@@ -88,6 +88,7 @@ def members_of(
     tried = list(outcomes)[:MOST_TRIED]
     stored = {number: file for number in tried if (file := outcomes[number].validation) is not None}
 
+    @lru_cache(max(1, MOST_ANSWERS // max(1, len(labels) * classes)))  # as much memory as the largest answers
     def answers(number: int) -> Answers:
         task.check_stop()
         logits = np.load(BytesIO(task.objects.read(stored[number])), allow_pickle=False)
