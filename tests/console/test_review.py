@@ -238,9 +238,15 @@ def test_an_image_that_does_not_load_holds_up_no_other(page: Page, site: Site, c
     settled(page, site, 10)
 
 
+def hold_first(page: Page, url: str | re.Pattern[str]) -> list[Route]:
+    """Leave the first request to a URL without an answer; return the list that gets it."""
+    held: list[Route] = []
+    page.route(url, lambda route: route.continue_() if held else held.append(route))
+    return held
+
+
 def test_an_image_that_never_arrives_holds_up_no_other(page: Page, site: Site) -> None:
-    stuck: list[Route] = []
-    page.route(IMAGE, lambda route: route.continue_() if stuck else stuck.append(route))
+    stuck = hold_first(page, IMAGE)
     begin(page)
     press(page, *["Enter"] * 8)
     page.keyboard.press("Enter")
@@ -255,8 +261,7 @@ def test_an_image_that_never_arrives_holds_up_no_other(page: Page, site: Site) -
 
 def test_an_image_that_never_arrives_is_asked_for_again(page: Page, site: Site) -> None:
     page.add_init_script(IMPATIENT)
-    stuck: list[Route] = []
-    page.route(IMAGE, lambda route: route.continue_() if stuck else stuck.append(route))
+    stuck = hold_first(page, IMAGE)
     begin(page)
     press(page, *["Enter"] * 9)
     page.keyboard.press("Enter")
@@ -267,8 +272,7 @@ def test_an_image_that_never_arrives_is_asked_for_again(page: Page, site: Site) 
 
 def test_images_are_asked_for_again_if_no_answer_comes(page: Page) -> None:
     page.add_init_script(IMPATIENT)
-    stuck: list[Route] = []
-    page.route("**/v1/reviews/next?*", lambda route: route.continue_() if stuck else stuck.append(route))
+    stuck = hold_first(page, "**/v1/reviews/next?*")
     begin(page)
     assert stuck
 
