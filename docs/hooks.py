@@ -1,7 +1,8 @@
 """MkDocs hook: the site also has the Markdown files outside docs/, and links between the two work as on a Git host.
 
 Pages link to each other by their relative paths in the repository. The files of `OUTSIDE` appear under `repository/`
-in the site, and this hook rewrites the links accordingly. ADRs join the navigation by their file names.
+in the site, and this hook rewrites the links accordingly. ADRs and the results of benchmarks join the navigation by
+their file names.
 """
 
 import posixpath
@@ -17,12 +18,15 @@ LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#|/)([^)\s#]+)")
 
 
 def on_config(config: Any) -> Any:
-    """List every ADR in the navigation."""
+    """List every ADR, and every page of results, in the navigation."""
+    results = sorted((ROOT / "benchmarks" / "results").glob("*.md"))
     for section in config.nav:
         for title, pages in section.items():
             if title == "Contribute":
                 decisions = sorted((ROOT / "docs" / "adr").glob("[0-9]*.md"))
                 pages[-1] = {"Decisions": ["adr/index.md", *(f"adr/{path.name}" for path in decisions)]}
+            if title == "More":
+                pages.extend(f"repository/benchmarks/results/{path.name}" for path in results)
     return config
 
 
