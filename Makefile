@@ -82,7 +82,7 @@ bench-search: $(READY) ## Measure searches: two replicas against one, and the ga
 bench-people: $(READY) ## Measure what the answers of people gain, and who passes the gate; OPTIONS="--only gate"
 	@OMP_NUM_THREADS=1 .venv/bin/python -m benchmarks.people $(OPTIONS)
 
-bench-elastic: $(READY) ## Train on one and two replicas, and on a number that changes; OPTIONS="--images 512"
+bench-elastic: $(READY) ## Train on one and two replicas, and on a number that changes; OPTIONS="--images 1024"
 	@OMP_NUM_THREADS=1 .venv/bin/python -m benchmarks.elastic $(OPTIONS)
 
 bench-console: $(READY) ## Measure the console's pages with 100,000 images, 1,000 models and 100,000 jobs; OPTIONS="--rounds 100"

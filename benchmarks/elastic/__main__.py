@@ -3,6 +3,7 @@
 import argparse
 import json
 import statistics
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from benchmarks.page import ran_on_list, table
 from contract.images import ImageSpec
 from contract.jobs import Job, JobState
 from tests.faults.driver import Driver, ended
-from tests.faults.elastic import EPOCHS, SETTINGS, TRAINERS, helpers, publish_images, submit, told
+from tests.faults.elastic import SETTINGS, TRAINERS, helpers, publish_images, submit, told
 from tests.faults.start import cluster
 
 mpl.use("Agg")
@@ -25,7 +26,13 @@ from matplotlib import pyplot as plt
 RESULTS = Path(__file__).parents[1] / "results"
 TARGET = 1.7
 SIDE = 64
-RESNET = {"architecture": {"name": "resnet18"}, "batch_size": 32, "epochs": 3}
+RESNET = {
+    "architecture": {"name": "resnet18"},
+    "batch_size": 32,
+    "epochs": 2,
+    "optimizer": {"name": "adam", "lr": 1e-3},
+}
+CURVE_IMAGES, CURVE_EPOCHS = 1600, 60  # epochs of about a second, so that a replica comes and goes in the middle
 WITHIN_S = 3600.0
 Row = dict[str, Any]
 
@@ -33,8 +40,11 @@ Row = dict[str, Any]
 def main() -> None:
     options = _options()
     speeds = {replicas: _speed(replicas, options.images) for replicas in (1, 2)}
-    with _trainers((3, 32, 32), 160) as driver:
-        curves = {"one replica": _train(driver, "alone", most=1), "changing replicas": _changing(driver)}
+    with _trainers((3, 32, 32), CURVE_IMAGES) as driver:
+        curves = {
+            "one replica": _train(driver, "alone", most=1, epochs=CURVE_EPOCHS),
+            "changing replicas": _changing(driver),
+        }
     ratio = speeds[2] / speeds[1]
     same = [_losses(row) for row in curves["one replica"]] == [_losses(row) for row in curves["changing replicas"]]
     options.output.mkdir(parents=True, exist_ok=True)
@@ -63,14 +73,16 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench-elastic")
-    parser.add_argument("--images", type=int, default=256)
+    parser.add_argument("--images", type=int, default=512)
     parser.add_argument("--output", type=Path, default=RESULTS)
     return parser.parse_args()
 
 
 @contextmanager
 def _trainers(shape: tuple[int, int, int], images: int, count: int = 2) -> Iterator[Driver]:
-    with cluster("sqlite", TRAINERS[:count], settings=SETTINGS | {"TIDEPOOL_TRAINERS_TIMEOUT_S": "10"}) as target:
+    settings = SETTINGS | {"TIDEPOOL_TRAINERS_TIMEOUT_S": "10"}
+    # durable: the small disk that can be filled has no room for checkpoints of ResNet-18.
+    with cluster("sqlite", TRAINERS[:count], durable=True, settings=settings) as target:
         publish_images(target.stores, ImageSpec(size=shape[1:], mode="RGB"), images)
         driver = Driver(target)
         driver.wait_until_it_answers()
@@ -86,6 +98,7 @@ def _speed(replicas: int, images: int) -> float:
 
 
 def _train(driver: Driver, model: str, **changes: Any) -> list[Row]:
+    print(f"{time.strftime('%H:%M:%S')} training {model}, {changes}", flush=True)
     return _finish(driver, submit(driver, model, **changes))
 
 
@@ -100,18 +113,23 @@ def _changing(driver: Driver) -> list[Row]:
     """Train while a second replica joins, is killed and joins again."""
     helper = driver.cluster.processes["trainer-2"]
     helper.pause()
-    job = submit(driver, "changing", epochs=EPOCHS)
+    print(f"{time.strftime('%H:%M:%S')} training while a second replica comes and goes", flush=True)
+    job = submit(driver, "changing", epochs=CURVE_EPOCHS)
 
-    def wait(condition: Callable[[], object]) -> None:
-        driver.wait(condition, WITHIN_S)
+    def wait(condition: Callable[[list[int]], bool]) -> None:
+        """Wait until a condition holds of the replicas of the epochs so far; stop if the training ends before."""
+        driver.wait(lambda: condition(told(driver, job).replicas) or ended(driver.job(job)), WITHIN_S)
+        if not condition(told(driver, job).replicas):
+            raise SystemExit("the training ended before its replicas changed; raise CURVE_EPOCHS")
 
-    wait(lambda: len(told(driver, job).epochs) >= 3)
+    wait(lambda replicas: len(replicas) >= 3)
     helper.resume()
-    wait(lambda: told(driver, job).replicas[-3:] == [2, 2, 2])
+    wait(lambda replicas: replicas[-3:] == [2, 2, 2])
     for lost in helpers(driver.cluster):
         lost.pause()
-    wait(lambda: told(driver, job).replicas[-2:] == [1, 1])
+    wait(lambda replicas: replicas[-2:] == [1, 1])
     driver.cluster.heal()
+    wait(lambda replicas: replicas[-1] == 2)
     return _finish(driver, job)
 
 

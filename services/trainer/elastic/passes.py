@@ -109,9 +109,9 @@ class Step:
             vector, losses[number] = self._shard(seed, number, shards[number], images)
             return vector
 
-        sums: dict[Subtree, Tensor] = {tree: total(tree, None, leaf) for tree in sharing.subtrees(group.rank)}
+        sums: dict[Subtree, Tensor] = {tree: total(tree, {}, leaf) for tree in sharing.subtrees(group.rank)}
         like = next(iter(sums.values())) if sums else self._vector(torch.zeros((), device=losses[0].device))
-        whole = total((0, len(shards)), group.sum_of_trees(sharing, sums, like), leaf)
+        whole = group.total(sharing, sums, like)
         self._set(whole, len(shards))
         learner.scaler.step(learner.optimizer)
         learner.scaler.update()

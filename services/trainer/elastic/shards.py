@@ -1,8 +1,8 @@
 """Virtual shards: how a batch is cut, and in which order its sums are added, whichever process computes them.
 
 A batch is always cut into the same shards. The vectors of the shards are the leaves of a binary tree, and are added
-from the leaves to the root. A process adds the subtrees whose shards are all its own, and every process adds the rest.
-So the total has the same bits for any number of processes; see docs/adr/0048.
+from the leaves to the root. A process adds the subtrees whose shards are all its own; then each adds a part of the
+vectors of all. So the total has the same bits for any number of processes; see docs/adr/0048.
 """
 
 from collections.abc import Callable, Mapping
@@ -52,15 +52,15 @@ class Sharing:
         return [subtree for half in _halves(tree) for subtree in self._inside(half, own)]
 
 
-def total(tree: Subtree, known: Mapping[Subtree, Tensor] | None, leaf: Callable[[int], Tensor]) -> Tensor:
+def total(tree: Subtree, known: Mapping[Subtree, Tensor], leaf: Callable[[int], Tensor] | None = None) -> Tensor:
     """Add the vectors of a subtree's shards in the order of the tree; `known` are subtrees that are added already.
 
-    Shards are computed from left to right. Changes the vectors in place.
+    `leaf` computes a shard that is not known; shards are computed from left to right. Changes the vectors in place.
     """
-    if known is not None and tree in known:
+    if tree in known:
         return known[tree]
     first, end = tree
-    if end - first == 1:
+    if end - first == 1 and leaf is not None:
         return leaf(first)
     left, right = (total(half, known, leaf) for half in _halves(tree))
     return left.add_(right)

@@ -32,6 +32,6 @@ def test_the_total_has_the_same_bits_for_any_number_of_processes(shards: int, pr
     def leaf(number: int) -> torch.Tensor:
         return vectors[number].clone()
 
-    sums = {tree: total(tree, None, leaf) for p in range(processes) for tree in sharing.subtrees(p)}
+    sums = {tree: total(tree, {}, leaf) for p in range(processes) for tree in sharing.subtrees(p)}
 
-    assert total((0, shards), sums, leaf).equal(total((0, shards), None, leaf))
+    assert total((0, shards), sums).equal(total((0, shards), {}, leaf))
