@@ -146,6 +146,7 @@ def _plot(curves: dict[str, list[Row]], path: Path) -> None:
         below.step(epochs, [row["replicas"] for row in rows], style, where="mid", label=name)
     above.set_ylabel("loss")
     below.set_ylabel("replicas")
+    below.yaxis.get_major_locator().set_params(integer=True)
     below.set_xlabel("epoch")
     for axis in (above, below):
         axis.legend(fontsize=8)

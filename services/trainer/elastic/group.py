@@ -26,6 +26,7 @@ class Group:
         self.size = size
         self.timeout_s = timeout_s
         self._slowest_s = 0.0
+        self._kept: tuple[Tensor, Tensor, Tensor] | None = None
         self._limit_s = FIRST_STEP_S
         self._on_gpu = size > 1 and "nccl" in str(dist.get_backend_config())
 
@@ -34,33 +35,39 @@ class Group:
         return self.rank == 0
 
     def total(self, sharing: Sharing, sums: dict[Subtree, Tensor], like: Tensor) -> Tensor:
-        """Return the sum of the subtrees of all processes, added in the order of the tree; may change `sums`.
+        """Return the sum of the subtrees of all processes, added in the order of the tree; valid until the next call.
 
         Every process adds a part of the vectors, so that each sends and receives little; `like` is one of their length.
         """
         tree = (0, sharing.shards)
         if self.size == 1:
             return sums[tree]
-        length = -(-len(like) // self.size)
-        device = like.device if self._on_gpu else torch.device("cpu")
-        sent = torch.zeros((self.size, sharing.slots, length), device=device, dtype=like.dtype)
+        sent, received, whole = self._buffers(sharing.slots, like)
+        length = whole.shape[1]
         for slot, vector in enumerate(sums.values()):
-            for process, part in enumerate(vector.split(length)):
+            for process, part in enumerate(torch.split(vector, length)):
                 sent[process, slot, : len(part)].copy_(part)
-        received = torch.empty_like(sent)
         dist.all_to_all_single(received, sent)
         parts = {
             subtree: slot
             for process, slots in enumerate(received)
             for subtree, slot in zip(sharing.subtrees(process), slots, strict=False)
         }
-        whole = torch.empty((self.size, length), device=device, dtype=like.dtype)
         whole[self.rank] = total(tree, parts)
         # Broadcasts, because gloo's all-gather takes four times as long.
         works = [dist.broadcast(part, process, async_op=True) for process, part in enumerate(whole)]
         for work in works:
             work.wait()
         return whole.view(-1)[: len(like)].to(like.device)
+
+    def _buffers(self, slots: int, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what is sent, received and added; they are kept, because fresh memory of their size is slow."""
+        shape = (self.size, slots, -(-len(like) // self.size))
+        if self._kept is None or self._kept[0].shape != shape or self._kept[0].dtype != like.dtype:
+            device = like.device if self._on_gpu else torch.device("cpu")
+            sent = torch.zeros(shape, device=device, dtype=like.dtype)
+            self._kept = (sent, torch.zeros_like(sent), torch.zeros_like(sent[:, 0]))
+        return self._kept
 
     def merge(self, values: Tensor) -> Tensor:
         """Return the values of all processes; each has zeros where the value is another's, so the sum is exact."""
