@@ -109,3 +109,11 @@ def test_what_is_done_every_second_reads_no_whole_table(
     database: Database, action: Callable[[Database], object]
 ) -> None:
     assert_indexed(query_plans(database, lambda: action(database)))
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_the_counts_of_the_header_do_not_read_every_queued_job(database: Database) -> None:
+    plans = of_jobs(query_plans(database, lambda: ShellReader(database, DEFAULT_PROJECT).counts()))
+
+    assert any("ix_jobs_live_children" in plan for plan in plans.values())
+    assert not any("ix_jobs_due" in plan for plan in plans.values())
