@@ -30,6 +30,7 @@ from tests.examples import PREPROCESS_REQUEST, TRAIN_REQUEST
 from tests.integration.storage.filled import fill
 from tests.integration.storage.steps import claimed, together
 from tests.support.clock import FakeClock
+from tests.support.killed import Killed
 
 ADMIN = Actor("0123abcd", "ann", "a-request", DEFAULT_PROJECT)
 
@@ -164,10 +165,6 @@ def test_a_purge_cannot_be_cancelled_or_retried(stores: Stores) -> None:
     for call in (own.cancel, own.retry):
         with pytest.raises(Conflict, match="a purge job belongs to the instance"):
             call(job.id)
-
-
-class Killed(BaseException):
-    """The process ends."""
 
 
 def calls_of(objects: MemoryObjects, database: Database, on_call: Callable[[], None], monkeypatch: Any) -> None:

@@ -16,6 +16,7 @@ from services.storage.sweep.pipelines import PipelineRunner
 from tests.examples import TRAIN_REQUEST
 from tests.support.clock import FakeClock
 from tests.support.comparisons import EVEN
+from tests.support.killed import Killed
 from tests.support.pipelines import CATS, PipelineWorld, with_pipeline
 
 
@@ -62,10 +63,6 @@ def test_metrics_count_failures_since_the_last_success(world: PipelineWorld, clo
 
     assert FAILURES.labels("nightly")._value.get() == 2
     assert SUCCESS_AGE.labels("nightly")._value.get() == 60
-
-
-class Killed(BaseException):
-    """The end of the process."""
 
 
 def kill(database: Database, number: int, *, committed: bool) -> None:

@@ -20,6 +20,7 @@ from services.trainer.search.selection import Selection
 from services.trainer.state import State
 from services.trainer.transforms import Normalize
 from services.trainer.variants import Variants
+from tests.support.killed import Killed, die
 from tests.support.searching import Trainers
 
 SEARCH: dict[str, Any] = {"trials": 2, "ensemble": 3, "early_stop": "none", "objective": "val.loss"}
@@ -125,15 +126,9 @@ def test_an_attempt_that_dies_while_it_publishes_an_ensemble_is_made_again(
     claim = trainers.claim()
     assert claim is not None
 
-    class Killed(BaseException):
-        pass
-
-    def dies(*_: object) -> None:
-        raise Killed
-
     # when the replica dies after it has stored the file
     with monkeypatch.context() as patched:
-        patched.setattr("services.trainer.worker.make_variants", dies)
+        patched.setattr("services.trainer.worker.make_variants", die)
         with pytest.raises(Killed):
             trainers.run(claim)
     trainers.stores.leases.release(claim.lease)

@@ -25,6 +25,7 @@ from services.trainer.search.search import search
 from services.trainer.search.trial import WatchedTask
 from services.trainer.worker import Loaded, load
 from tests.examples import MODEL_MANIFEST
+from tests.support.killed import Killed, die
 from tests.support.searching import Trainers
 from tests.support.training_task import MemoryTask
 from worker.task import Task
@@ -79,15 +80,9 @@ def test_a_trial_that_is_lost_continues_from_its_last_epoch(
     claim = trainers.claim()
     assert claim is not None
 
-    class Killed(BaseException):
-        pass
-
-    def dies(*_: object) -> None:
-        raise Killed
-
     # when its replica dies after the first epoch, and the lease is given back
     with monkeypatch.context() as patched:
-        patched.setattr("services.trainer.search.trial.WatchedTask.save_checkpoint", _then(dies))
+        patched.setattr("services.trainer.search.trial.WatchedTask.save_checkpoint", _then(die))
         with pytest.raises(Killed):
             trainers.run(claim)
     trainers.stores.leases.release(claim.lease)
