@@ -117,7 +117,7 @@ def why_none(connection: Connection, project: str, where: ReviewFilter, now: dat
     if count:
         seconds = max(1, round((until - now).total_seconds()))
         return f"people hold {count} of the {total} images that are left; ask again in {seconds} s"
-    return f"you have answered the {total} images that are left; they wait for another person"
+    return f"you have answered or skipped the {total} images that are left; they wait for another person"
 
 
 def add_reviews(connection: Connection, project: str, items: Sequence[NewReview], now: datetime) -> int:
