@@ -112,6 +112,41 @@ def test_every_answer_has_a_key(page: Page, site: Site) -> None:
     expect(page.locator("[data-left]")).to_have_text("5")
 
 
+def test_a_mistyped_class_is_a_new_one_only_if_chosen(page: Page, site: Site) -> None:
+    begin(page)
+    page.keyboard.press("/")
+    page.keyboard.type("Shrits")
+    expect(page.get_by_role("option")).to_have_text(["Did you mean “shirt”?", "New class “Shrits”"])
+    page.keyboard.press("Enter")
+    settled(page, site, 1)
+    shown(page)
+    page.keyboard.press("/")
+    page.keyboard.type("Shrits")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+
+    settled(page, site, 2)
+    assert says(site) == ["shirt", "Shrits"]
+
+
+def test_a_new_class_that_is_undone_is_not_offered(page: Page, site: Site) -> None:
+    begin(page)
+    before = shown(page)
+    page.keyboard.press("/")
+    page.keyboard.type("bonnet")
+    page.keyboard.press("Enter")
+    expect(page.get_by_alt_text("The image to review")).not_to_have_attribute("src", before, timeout=WAIT_MS)
+    settled(page, site, 1)
+    press(page, *["Enter"] * 3)  # the page has got images since, with the new class
+    expect(page.get_by_role("button", name="bonnet")).to_be_visible()
+    press(page, *["z"] * 4)
+
+    settled(page, site, 0)
+    expect(page.get_by_role("button", name="bonnet")).to_have_count(0)
+    press(page, *["Enter"] * 5)
+    expect(page.get_by_role("button", name="bonnet")).to_have_count(0)
+
+
 def test_undo_shows_the_image_again_also_several_back(page: Page, site: Site) -> None:
     begin(page)
     first = page.request.get("/v1/reviews?state=open&limit=1")

@@ -15,7 +15,7 @@ export class Leases {
   constructor(query, call, report) {
     Object.assign(this, { query, call, report });
     this.entries = []; // { item, image, errors, late, broken }: the image is slow or has failed to load, or cannot be shown at all
-    this.created = new Map(); // classes that were made here, by model or dataset
+    this.created = []; // classes that were made here: { id of the item, subject, label }
     this.empty = false;
     this.active = Date.now();
     this.listeners = [
@@ -52,12 +52,21 @@ export class Leases {
   // The addresses of the images that are here, except that of an item.
   ahead(shown) { return this.entries.flatMap(({ item, image }) => (image && item.id !== shown?.id ? [image.src] : [])); }
 
-  classesOf(item) { return [...new Set([...item.classes, ...(this.created.get(subjectOf(item)) ?? [])])]; }
+  classesOf(item) {
+    const created = this.created.filter(({ subject }) => subject === subjectOf(item)).map(({ label }) => label);
+    return [...new Set([...item.classes, ...created])];
+  }
 
   // Lets a class that was made here be chosen for the next images.
-  create(item, label) {
-    const subject = subjectOf(item);
-    this.created.set(subject, [...(this.created.get(subject) ?? []), label]);
+  create(item, label) { this.created.push({ id: item.id, subject: subjectOf(item), label }); }
+
+  // Takes back the class that was made by the answer to an item, also from what the gateway has sent meanwhile.
+  uncreate({ id }) {
+    const undone = this.created.filter((made) => made.id === id);
+    this.created = this.created.filter((made) => made.id !== id);
+    for (const { subject, label } of undone) {
+      for (const { item } of this.entries) if (subjectOf(item) === subject) item.classes = item.classes.filter((name) => name !== label);
+    }
   }
 
   async fill() {

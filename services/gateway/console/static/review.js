@@ -136,6 +136,7 @@ class ReviewQueue extends HTMLElement {
       if (!item.lease) throw new Error("The answer is undone; somebody else has the image now.");
       this.item = null;
       this.find("said").textContent = "Undone.";
+      this.leases.uncreate(item);
       this.leases.put({ ...last, ...item }, 0);
       this.count(-1);
     } catch (error) {
@@ -175,6 +176,7 @@ class ReviewQueue extends HTMLElement {
   refused(answer, status, detail) {
     const item = this.answered.find((other) => other.id === answer.id);
     this.answered = this.answered.filter((other) => other !== item);
+    this.leases.uncreate(answer);
     this.count(-1);
     this.say("problem", `An answer was not accepted: ${detail}.`);
     if (!item || status === 404 || status === 409) return;
