@@ -401,8 +401,24 @@ def test_an_empty_queue_says_where_images_come_from(new_page: NewPage, site: Sit
     page.keyboard.press("Enter")
 
     expect(page.get_by_role("heading", name="Nothing to review")).to_be_visible()
+    expect(page.locator("[data-origin]")).to_have_text(re.compile(r"^\s*$"))
     add_samples(site, 2, first=10, **GUESS)
     shown(page)  # by itself
+
+
+def test_a_reviewers_last_answer_is_sent_before_the_page_asks_what_is_left(page: Page, site: Site) -> None:
+    begin(page)
+    reasons: list[str | None] = []
+    page.on("response", lambda reply: reasons.append(reply.json()["reason"]) if "/reviews/next" in reply.url else None)
+    press(page, *["s"] * 9)
+    settled(page, site, 9)
+    reasons.clear()
+    page.route(ANSWER, lambda route: (page.wait_for_timeout(300), route.continue_()))
+    page.keyboard.press("s")
+
+    expect(page.get_by_text("You have answered or skipped the 10 images that are left")).to_be_visible()
+    settled(page, site, 10)
+    assert "hold" not in str(reasons)
 
 
 def test_a_page_that_closes_gives_its_images_back(new_page: NewPage, site: Site) -> None:

@@ -11,7 +11,8 @@ const TIMEOUT_MS = 20_000, IMAGE_TIMEOUT_MS = 60_000; // of a request, and of on
 const TRIES = 30; // to load an image, while the gateway answers with an error
 
 export class Leases {
-  // `query` narrows the queue, such as "model=pets"; `call` sends requests; `report` has changed(), lost(item) and problem(text).
+  // `query` narrows the queue, such as "model=pets"; `call` sends requests; `report` has changed(), lost(item),
+  // problem(text), and sent(), which resolves when the gateway has the answers that this browser keeps, or is slow to take them.
   constructor(query, call, report) {
     Object.assign(this, { query, call, report });
     this.entries = []; // { item, image, errors, late, broken }: the image is slow or has failed to load, or cannot be shown at all
@@ -74,13 +75,16 @@ export class Leases {
     this.filling = true;
     clearTimeout(this.again);
     let pause = LATER_MS;
+    const before = this.entries.length;
     try {
-      const { items, reason } = await this.call("GET", `next?count=${COUNT - this.entries.length}${this.query && `&${this.query}`}`);
+      if (!before) await this.report.sent(); // or else the gateway says that this reviewer holds what is left
+      const { items, reason } = await this.call("GET", `next?count=${COUNT - before}${this.query && `&${this.query}`}`);
       if (this.stopped) return items.forEach((item) => this.giveBack(item));
       for (const item of items) this.put(item, this.entries.length);
-      this.empty = !this.entries.length;
+      this.empty = !before && !this.entries.length;
       this.reason = reason ?? "";
       if (items.length) pause = 0;
+      else if (before && !this.entries.length) pause = 1; // the last one was answered meanwhile, so the reason is another one
       else if (!this.asked) pause = SOON_MS; // another page of this browser may be giving its items back
       this.asked = true;
       this.report.problem("");

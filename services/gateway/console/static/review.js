@@ -10,7 +10,7 @@ const PACE_PAUSE_MS = 60_000; // a longer pause begins a new measurement
 const REFRESH_MS = 10_000; // of what others have done
 const CANNOT_STORE = "This browser cannot store answers. Free some space, leave private mode, or allow this site to store data; then reload the page.";
 const UNDO_AGAIN = "Tidepool does not answer, so the last answer may not be undone yet. Undo again.";
-const UNSENT_MS = 3_000; // that the page waits for answers of an earlier page before it asks for images
+const UNSENT_MS = 3_000; // that the page waits for answers to be sent before it asks for images that it has none of
 
 class ReviewQueue extends HTMLElement {
   connectedCallback() {
@@ -21,7 +21,7 @@ class ReviewQueue extends HTMLElement {
     this.notes = { outbox: { text: "" }, leases: { text: "" } };
     this.choices = new Choices(this, (label, isNew) => this.answer(isNew ? { label, new: true } : { label }, label));
     this.call = caller(this.dataset.reviewer);
-    this.leases = new Leases(this.dataset.query, this.call, { changed: () => this.advance(), lost: (item) => this.lost(item), problem: (text, status) => this.note("leases", text, status === 401) });
+    this.leases = new Leases(this.dataset.query, this.call, { changed: () => this.advance(), lost: (item) => this.lost(item), sent: () => this.sent().catch(() => null), problem: (text, status) => this.note("leases", text, status === 401) });
     this.outbox = new Outbox(this.dataset.reviewer, { waiting: (count, why) => this.waiting(count, why), refused: (...details) => this.refused(...details) });
     this.actions = {
       accept: () => this.accept(),
@@ -45,7 +45,7 @@ class ReviewQueue extends HTMLElement {
 
   async start() {
     try {
-      await Promise.race([this.outbox.send(), new Promise((resolve) => setTimeout(resolve, UNSENT_MS))]);
+      await this.sent();
     } catch {
       this.find("stage").removeAttribute("aria-busy");
       return this.say("problem", CANNOT_STORE);
@@ -53,6 +53,8 @@ class ReviewQueue extends HTMLElement {
     this.refresh();
     this.leases.start();
   }
+
+  sent() { return Promise.race([this.outbox.send(), new Promise((resolve) => setTimeout(resolve, UNSENT_MS))]); }
 
   key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || document.querySelector("dialog[open]")) return;
@@ -100,8 +102,11 @@ class ReviewQueue extends HTMLElement {
     this.find("stage").toggleAttribute("aria-busy", !entry);
     this.find("work").hidden = this.leases.empty;
     this.find("empty").hidden = !this.leases.empty;
-    if (this.leases.empty) this.find("question").textContent = "Review";
-    if (this.leases.empty) this.find("reason").textContent = reasonOf(this.leases.reason);
+    if (this.leases.empty) {
+      this.find("question").textContent = "Review";
+      this.find("origin").textContent = "\u00a0";
+      this.find("reason").textContent = reasonOf(this.leases.reason);
+    }
     if (!entry) return;
     this.item = entry.item;
     this.broken = entry.broken;

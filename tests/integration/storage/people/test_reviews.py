@@ -83,6 +83,20 @@ def test_an_item_is_offered_again_when_its_lease_has_run_out(reviews: Reviews, c
     assert reviews.answer(second.id, second.lease, BOB, DOG).label == "dog"
 
 
+def test_a_person_who_holds_all_that_is_left_is_told_so(reviews: Reviews, clock: FakeClock) -> None:
+    reviews.add([label_error(number, votes=2) for number in range(2)])
+    assert len(reviews.batch(ANN, 2).items) == 2
+    assert reviews.batch(ANN).reason == f"you hold 2 of the 2 images that are left; ask again in {LEASE_S} s"
+    assert reviews.batch(BOB).reason == f"people hold 2 of the 2 images that are left; ask again in {LEASE_S} s"
+    clock.tick(LEASE_S)
+
+    for _ in range(2):
+        give(reviews, ANN, CAT)
+    assert len(reviews.batch(BOB, 2).items) == 2  # and what others hold is not left for those who have answered
+
+    assert "you have answered" in str(reviews.batch(ANN).reason)
+
+
 def test_a_late_answer_counts_if_nobody_else_got_the_item(reviews: Reviews, clock: FakeClock) -> None:
     reviews.add([label_error(1)])
     (item,) = reviews.batch(ANN).items
