@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from contract.access import Role
 from contract.projects import NewProjectRequest
@@ -373,6 +373,16 @@ def test_an_answer_that_comes_too_late_says_so(page: Page, site: Site, complaint
 
     expect(page.get_by_text("An answer was not accepted: this lease has run out")).to_be_visible()
     assert says(site) == []
+
+
+def test_an_answer_to_an_image_that_is_gone_is_not_needed(page: Page, site: Site, complaints: Complaints) -> None:
+    complaints.expected += ["404"]
+    begin(page)
+    with site.stores.database.write() as connection:
+        connection.execute(delete(review_items))
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_text("That image was erased or deleted meanwhile; your answer is not needed.")).to_be_visible()
 
 
 def test_a_labeller_sees_nothing_but_the_queue(new_page: NewPage, site: Site, complaints: Complaints) -> None:

@@ -9,6 +9,7 @@ const PACE_ANSWERS = 30; // the last answers, of which the pace is measured
 const PACE_PAUSE_MS = 60_000; // a longer pause begins a new measurement
 const REFRESH_MS = 10_000; // of what others have done
 const CANNOT_STORE = "This browser cannot store answers. Free some space, leave private mode, or allow this site to store data; then reload the page.";
+const GONE = "That image was erased or deleted meanwhile; your answer is not needed.";
 const UNDO_AGAIN = "Tidepool does not answer, so the last answer may not be undone yet. Undo again.";
 const UNSENT_MS = 3_000; // that the page waits for answers to be sent before it asks for images that it has none of
 
@@ -183,7 +184,7 @@ class ReviewQueue extends HTMLElement {
     this.answered = this.answered.filter((other) => other !== item);
     this.leases.uncreate(answer);
     this.count(-1);
-    this.say("problem", `An answer was not accepted: ${detail}.`);
+    this.say("problem", status === 404 ? GONE : `An answer was not accepted: ${detail}.`);
     if (!item || status === 404 || status === 409) return;
     this.item = null;
     this.leases.put(item, 0);
