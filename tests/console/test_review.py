@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from contract.access import Role
 from contract.projects import NewProjectRequest
@@ -110,6 +110,41 @@ def test_every_answer_has_a_key(page: Page, site: Site) -> None:
     assert says(site) == ["hat", "shirt", "skip", "not any", "bo"]
     expect(page.locator("[data-today]")).to_have_text("5")
     expect(page.locator("[data-left]")).to_have_text("5")
+
+
+def test_a_mistyped_class_is_a_new_one_only_if_chosen(page: Page, site: Site) -> None:
+    begin(page)
+    page.keyboard.press("/")
+    page.keyboard.type("Shrits")
+    expect(page.get_by_role("option")).to_have_text(["Did you mean “shirt”?", "New class “Shrits”"])
+    page.keyboard.press("Enter")
+    settled(page, site, 1)
+    shown(page)
+    page.keyboard.press("/")
+    page.keyboard.type("Shrits")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+
+    settled(page, site, 2)
+    assert says(site) == ["shirt", "Shrits"]
+
+
+def test_a_new_class_that_is_undone_is_not_offered(page: Page, site: Site) -> None:
+    begin(page)
+    before = shown(page)
+    page.keyboard.press("/")
+    page.keyboard.type("bonnet")
+    page.keyboard.press("Enter")
+    expect(page.get_by_alt_text("The image to review")).not_to_have_attribute("src", before, timeout=WAIT_MS)
+    settled(page, site, 1)
+    press(page, *["Enter"] * 3)  # the page has got images since, with the new class
+    expect(page.get_by_role("button", name="bonnet")).to_be_visible()
+    press(page, *["z"] * 4)
+
+    settled(page, site, 0)
+    expect(page.get_by_role("button", name="bonnet")).to_have_count(0)
+    press(page, *["Enter"] * 5)
+    expect(page.get_by_role("button", name="bonnet")).to_have_count(0)
 
 
 def test_undo_shows_the_image_again_also_several_back(page: Page, site: Site) -> None:
@@ -340,6 +375,16 @@ def test_an_answer_that_comes_too_late_says_so(page: Page, site: Site, complaint
     assert says(site) == []
 
 
+def test_an_answer_to_an_image_that_is_gone_is_not_needed(page: Page, site: Site, complaints: Complaints) -> None:
+    complaints.expected += ["404"]
+    begin(page)
+    with site.stores.database.write() as connection:
+        connection.execute(delete(review_items))
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_text("That image was erased or deleted meanwhile; your answer is not needed.")).to_be_visible()
+
+
 def test_a_labeller_sees_nothing_but_the_queue(new_page: NewPage, site: Site, complaints: Complaints) -> None:
     complaints.expected += ["403"]
     page = new_page(Role.LABELLER)
@@ -366,8 +411,24 @@ def test_an_empty_queue_says_where_images_come_from(new_page: NewPage, site: Sit
     page.keyboard.press("Enter")
 
     expect(page.get_by_role("heading", name="Nothing to review")).to_be_visible()
+    expect(page.locator("[data-origin]")).to_have_text(re.compile(r"^\s*$"))
     add_samples(site, 2, first=10, **GUESS)
     shown(page)  # by itself
+
+
+def test_a_reviewers_last_answer_is_sent_before_the_page_asks_what_is_left(page: Page, site: Site) -> None:
+    begin(page)
+    reasons: list[str | None] = []
+    page.on("response", lambda reply: reasons.append(reply.json()["reason"]) if "/reviews/next" in reply.url else None)
+    press(page, *["s"] * 9)
+    settled(page, site, 9)
+    reasons.clear()
+    page.route(ANSWER, lambda route: (page.wait_for_timeout(300), route.continue_()))
+    page.keyboard.press("s")
+
+    expect(page.get_by_text("You have answered or skipped the 10 images that are left")).to_be_visible()
+    settled(page, site, 10)
+    assert "hold" not in str(reasons)
 
 
 def test_a_page_that_closes_gives_its_images_back(new_page: NewPage, site: Site) -> None:

@@ -264,7 +264,7 @@ def _answers(item: ReviewItem) -> str:
 def _outcome(item: ReviewItem) -> str:
     if item.state == "done":
         return "it shows none of the classes" if item.not_any else f"it is {item.label}"
-    return "skipped" if item.state == "skipped" else "kept; another person will answer, too"
+    return "skipped" if item.state == "skipped" else "kept; the image goes to other people"
 
 
 def _added(result: SourceResult) -> str:

@@ -1,7 +1,8 @@
 """What people answer: one row for each person and item, and the decision that follows from the rows.
 
 An item is decided as soon as `votes` people have given the same answer. With two votes and two different answers it
-stays open and goes to another person, until two agree. To skip is an answer like others.
+stays open and goes to another person, until two agree. To skip is no vote: the item goes to other people, and is
+skipped for good once MOST_SKIPS of them could not tell and nobody has answered.
 """
 
 from collections import Counter
@@ -16,6 +17,7 @@ from services.storage.people.classes import require_class
 from services.storage.people.rows import Reviewer, answers_of, find, item_of, named
 from services.storage.tables import review_answers, review_items
 
+MOST_SKIPS = 3  # people who skip an item before it is given up
 _FREE = {"leased_by": None, "lease": None, "leased_until": None}
 
 
@@ -120,9 +122,10 @@ def answer_values(answer: ReviewAnswer) -> dict[str, Any]:
 
 
 def _decision(answers: tuple[PersonAnswer, ...], votes: int, now: datetime) -> dict[str, Any]:
-    counts = Counter((answer.skip, answer.label, answer.not_any) for answer in answers)
-    agreed = [answer for answer, count in counts.items() if count >= votes]
-    if not agreed:
-        return {"state": "open", "label": None, "not_any": False, "decided_at": None}
-    skip, label, not_any = min(agreed, key=lambda answer: answer[0])  # an answer counts more than a skip
-    return {"state": "skipped" if skip else "done", "label": label, "not_any": not_any, "decided_at": now}
+    counts = Counter((answer.label, answer.not_any) for answer in answers if not answer.skip)
+    for (label, not_any), count in counts.items():
+        if count >= votes:
+            return {"state": "done", "label": label, "not_any": not_any, "decided_at": now}
+    given_up = not counts and len(answers) >= MOST_SKIPS
+    state, decided_at = ("skipped", now) if given_up else ("open", None)
+    return {"state": state, "label": None, "not_any": False, "decided_at": decided_at}

@@ -94,7 +94,8 @@ def _reviewers(connection: Connection, project: str) -> tuple[ReviewerProgress, 
 def disagreements(project: str) -> "Select[str]":
     """Select the open items with enough answers, but different ones."""
     item, answer = review_items.c, review_answers.c
-    given = select(func.count()).where(answer.item_id == item.id, answer.undone_at.is_(None)).scalar_subquery()
+    own = (answer.item_id == item.id) & answer.undone_at.is_(None) & answer.skip.is_(False)
+    given = select(func.count()).where(own).scalar_subquery()
     return select(item.id).where(item.project == project, item.state == "open", item.votes > 1, given >= item.votes)
 
 

@@ -87,11 +87,18 @@ def free_items(project: str, reviewer: Reviewer, where: ReviewFilter, now: datet
 
     PostgreSQL locks them and skips those that another transaction has locked; SQLite has one writer at a time.
     """
-    table, given = review_items.c, review_answers.c
-    answered = exists().where(given.item_id == table.id, given.reviewer == reviewer.id, given.undone_at.is_(None))
+    table = review_items.c
     alive = or_(table.expires_at.is_(None), table.expires_at > now, has_answer())
-    query = select(table.id).where(matching(project, where._replace(state="open")), unleased(now), alive, ~answered)
+    open_items = matching(project, where._replace(state="open")) & ~answered_by(reviewer.id)
+    query = select(table.id).where(open_items, unleased(now), alive)
     return query.order_by(table.priority.desc(), table.created_at, table.id).with_for_update(skip_locked=True)
+
+
+def answered_by(reviewer: str) -> ColumnElement[bool]:
+    """Return the condition that a person has answered or skipped an item."""
+    given = review_answers.c
+    own = (given.item_id == review_items.c.id) & (given.reviewer == reviewer) & given.undone_at.is_(None)
+    return exists().where(own)
 
 
 def has_answer() -> ColumnElement[bool]:
@@ -105,19 +112,22 @@ def unleased(now: datetime) -> ColumnElement[bool]:
     return or_(review_items.c.leased_until.is_(None), review_items.c.leased_until <= now)
 
 
-def why_none(connection: Connection, project: str, where: ReviewFilter, now: datetime) -> str:
+def why_none(connection: Connection, project: str, reviewer: Reviewer, where: ReviewFilter, now: datetime) -> str:
     """Say why a person gets no item."""
     table, open_items = review_items.c, matching(project, where._replace(state="open"))
     total = connection.execute(select(func.count()).select_from(review_items).where(open_items)).scalar_one()
     if not total:
         chosen = " of this model or dataset" if where.model or where.dataset else ""
         return f"no image{chosen} waits for review; add some with POST /v1/reviews/sources, or turn on sampling"
-    leased = select(func.count(), func.min(table.leased_until)).where(open_items, table.leased_until > now)
-    count, until = connection.execute(leased).one()
-    if count:
-        seconds = max(1, round((until - now).total_seconds()))
-        return f"people hold {count} of the {total} images that are left; ask again in {seconds} s"
-    return f"you have answered the {total} images that are left; they wait for another person"
+    own = (table.leased_by == reviewer.id).label("own")
+    held = open_items & (table.leased_until > now) & ~answered_by(reviewer.id)
+    leases = select(own, func.count(), func.min(table.leased_until)).where(held).group_by(own).order_by(own)
+    first = connection.execute(leases).first()  # of others, if they hold any
+    if first is not None:
+        is_own, count, until = first
+        who, seconds = "you" if is_own else "people", max(1, round((until - now).total_seconds()))
+        return f"{who} hold {count} of the {total} images that are left; ask again in {seconds} s"
+    return f"you have answered or skipped the {total} images that are left; they wait for another person"
 
 
 def add_reviews(connection: Connection, project: str, items: Sequence[NewReview], now: datetime) -> int:

@@ -89,7 +89,7 @@ class Reviews:
         with self._database.write() as connection:
             ids = connection.execute(free_items(self._project, reviewer, where, now).limit(count)).scalars().all()
             if not ids:
-                return ReviewBatch(items=(), reason=why_none(connection, self._project, where, now))
+                return ReviewBatch(items=(), reason=why_none(connection, self._project, reviewer, where, now))
             leased = update(review_items).where(review_items.c.id.in_(ids), unleased(now))
             rows = connection.execute(leased.values(self._lease(reviewer, LEASE_S)).returning(review_items)).mappings()
             items = [item_of(row, reviewer=reviewer.id, kind=LeasedReview) for row in rows]

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Select, exists, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 
 from contract.base import Frozen
 from contract.reviews import ReviewSource
 from services.storage.database import Database
-from services.storage.people.queue import ReviewFilter, matching
+from services.storage.people.queue import ReviewFilter, answered_by, matching
 from services.storage.tables import review_answers, review_items
 
 MOST_COUNTED = 10_000  # open items; counting more would take longer than the number is worth
@@ -67,8 +67,7 @@ class ReviewScreens:
         """Return what is left for a person of the items that match, and all people's answers since a time."""
         answer = review_answers.c
         answers = (answer.project == self.project) & answer.undone_at.is_(None)
-        theirs = exists().where(answer.item_id == review_items.c.id, answer.reviewer == reviewer, answers)
-        open_items = self._open(where or ReviewFilter()) & ~theirs
+        open_items = self._open(where or ReviewFilter()) & ~answered_by(reviewer)
         counts = (
             select(answer.reviewer, func.max(answer.reviewer_name), func.count())
             .where(answers, answer.at >= since)

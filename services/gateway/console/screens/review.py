@@ -35,14 +35,18 @@ Dataset = Annotated[str, Query(max_length=80, pattern=r"^$|^[a-z0-9][a-z0-9._\-]
 def review(request: Request, viewer: ViewerDep, model: Model = "", dataset: Dataset = "") -> Response:
     """The review screen, for all items or for those of a model or a dataset."""
     now = viewer.stores.database.now()
-    standing = _standing(viewer, now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0), model, dataset)
+    today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    standing = _standing(viewer, today, model, dataset)
+    narrowed = " and ".join(name for name in (model, dataset) if name)
     return page(
         request,
         viewer,
         "review.html",
         screen="review",
         filters={"model": model, "dataset": dataset},
+        narrowed=narrowed,
         standing=standing,
+        of_all=_standing(viewer, today, "", "").left if narrowed else standing.left,
         today=standing.of(viewer.caller.key_id),
         kappa=viewer.stores.reviews.kappa(),
         sources=SOURCES,

@@ -4,6 +4,7 @@
 const DIGITS = 9;
 const MOST = 8; // classes that typing offers
 const LONGEST = 128; // characters of a class
+const ALIKE = 0.7; // from which a new class may be a known one that was mistyped; below what the gateway refuses
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -51,7 +52,8 @@ export class Choices {
     return entry;
   }
 
-  // Offers the classes that begin with the text, then those that contain it, then the text as a new class.
+  // Offers the classes that begin with the text, then those that contain it, then one that resembles it, then the text as
+  // a new class.
   offer() {
     const text = this.field.value.trim().slice(0, LONGEST), lower = text.toLowerCase();
     if (!text) return this.close();
@@ -60,7 +62,11 @@ export class Choices {
     const labels = [...first, ...containing.filter((label) => !first.includes(label))].slice(0, MOST);
     const options = labels.map((label) => [label, label]);
     const known = this.classes.some((label) => label.toLowerCase() === lower);
-    if (!known) options.push([text, `New class “${text}”`, "new"]);
+    if (!known) {
+      const meant = alike(lower, this.classes);
+      if (meant && !labels.includes(meant)) options.push([meant, `Did you mean “${meant}”?`]);
+      options.push([text, `New class “${text}”`, "new"]);
+    }
     this.matches.replaceChildren(...options.map(([label, title, isNew = ""], index) => {
       const option = element("li", "", title);
       option.id = `match-${index}`;
@@ -117,6 +123,27 @@ export function element(name, className, text = "") {
   node.className = className;
   if (text) node.textContent = text;
   return node;
+}
+
+// Returns the class that resembles a text most, or undefined if none does.
+function alike(text, classes) {
+  const scored = classes.map((label) => [label, likeness(text, label.toLowerCase())]).filter(([, score]) => score >= ALIKE);
+  return scored.sort(([, one], [, other]) => other - one)[0]?.[0];
+}
+
+// Returns the share of the characters of two texts that they have in common in the same order, 0 to 1.
+function likeness(text, other) {
+  const total = text.length + other.length;
+  if (2 * Math.min(text.length, other.length) < ALIKE * total) return 0;
+  let row = new Array(other.length + 1).fill(0); // the most common characters of what was read of `text` and of each beginning of `other`
+  for (const character of text) {
+    const next = [0];
+    for (let index = 0; index < other.length; index++) {
+      next.push(character === other[index] ? row[index] + 1 : Math.max(next[index], row[index + 1]));
+    }
+    row = next;
+  }
+  return (2 * row[other.length]) / total;
 }
 
 export const percent = (score) => `${Math.round(score * 100)}\u00a0%`;

@@ -11,11 +11,12 @@ const TIMEOUT_MS = 20_000, IMAGE_TIMEOUT_MS = 60_000; // of a request, and of on
 const TRIES = 30; // to load an image, while the gateway answers with an error
 
 export class Leases {
-  // `query` narrows the queue, such as "model=pets"; `call` sends requests; `report` has changed(), lost(item) and problem(text).
+  // `query` narrows the queue, such as "model=pets"; `call` sends requests; `report` has changed(), lost(item),
+  // problem(text), and sent(), which resolves when the gateway has the answers that this browser keeps, or is slow to take them.
   constructor(query, call, report) {
     Object.assign(this, { query, call, report });
     this.entries = []; // { item, image, errors, late, broken }: the image is slow or has failed to load, or cannot be shown at all
-    this.created = new Map(); // classes that were made here, by model or dataset
+    this.created = []; // classes that were made here: { id of the item, subject, label }
     this.empty = false;
     this.active = Date.now();
     this.listeners = [
@@ -52,12 +53,21 @@ export class Leases {
   // The addresses of the images that are here, except that of an item.
   ahead(shown) { return this.entries.flatMap(({ item, image }) => (image && item.id !== shown?.id ? [image.src] : [])); }
 
-  classesOf(item) { return [...new Set([...item.classes, ...(this.created.get(subjectOf(item)) ?? [])])]; }
+  classesOf(item) {
+    const created = this.created.filter(({ subject }) => subject === subjectOf(item)).map(({ label }) => label);
+    return [...new Set([...item.classes, ...created])];
+  }
 
   // Lets a class that was made here be chosen for the next images.
-  create(item, label) {
-    const subject = subjectOf(item);
-    this.created.set(subject, [...(this.created.get(subject) ?? []), label]);
+  create(item, label) { this.created.push({ id: item.id, subject: subjectOf(item), label }); }
+
+  // Takes back the class that was made by the answer to an item, also from what the gateway has sent meanwhile.
+  uncreate({ id }) {
+    const undone = this.created.filter((made) => made.id === id);
+    this.created = this.created.filter((made) => made.id !== id);
+    for (const { subject, label } of undone) {
+      for (const { item } of this.entries) if (subjectOf(item) === subject) item.classes = item.classes.filter((name) => name !== label);
+    }
   }
 
   async fill() {
@@ -65,13 +75,16 @@ export class Leases {
     this.filling = true;
     clearTimeout(this.again);
     let pause = LATER_MS;
+    const before = this.entries.length;
     try {
-      const { items, reason } = await this.call("GET", `next?count=${COUNT - this.entries.length}${this.query && `&${this.query}`}`);
+      if (!before) await this.report.sent(); // or else the gateway says that this reviewer holds what is left
+      const { items, reason } = await this.call("GET", `next?count=${COUNT - before}${this.query && `&${this.query}`}`);
       if (this.stopped) return items.forEach((item) => this.giveBack(item));
       for (const item of items) this.put(item, this.entries.length);
-      this.empty = !this.entries.length;
+      this.empty = !before && !this.entries.length;
       this.reason = reason ?? "";
       if (items.length) pause = 0;
+      else if (before && !this.entries.length) pause = 1; // the last one was answered meanwhile, so the reason is another one
       else if (!this.asked) pause = SOON_MS; // another page of this browser may be giving its items back
       this.asked = true;
       this.report.problem("");

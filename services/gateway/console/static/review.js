@@ -9,8 +9,9 @@ const PACE_ANSWERS = 30; // the last answers, of which the pace is measured
 const PACE_PAUSE_MS = 60_000; // a longer pause begins a new measurement
 const REFRESH_MS = 10_000; // of what others have done
 const CANNOT_STORE = "This browser cannot store answers. Free some space, leave private mode, or allow this site to store data; then reload the page.";
+const GONE = "That image was erased or deleted meanwhile; your answer is not needed.";
 const UNDO_AGAIN = "Tidepool does not answer, so the last answer may not be undone yet. Undo again.";
-const UNSENT_MS = 3_000; // that the page waits for answers of an earlier page before it asks for images
+const UNSENT_MS = 3_000; // that the page waits for answers to be sent before it asks for images that it has none of
 
 class ReviewQueue extends HTMLElement {
   connectedCallback() {
@@ -21,7 +22,7 @@ class ReviewQueue extends HTMLElement {
     this.notes = { outbox: { text: "" }, leases: { text: "" } };
     this.choices = new Choices(this, (label, isNew) => this.answer(isNew ? { label, new: true } : { label }, label));
     this.call = caller(this.dataset.reviewer);
-    this.leases = new Leases(this.dataset.query, this.call, { changed: () => this.advance(), lost: (item) => this.lost(item), problem: (text, status) => this.note("leases", text, status === 401) });
+    this.leases = new Leases(this.dataset.query, this.call, { changed: () => this.advance(), lost: (item) => this.lost(item), sent: () => this.sent().catch(() => null), problem: (text, status) => this.note("leases", text, status === 401) });
     this.outbox = new Outbox(this.dataset.reviewer, { waiting: (count, why) => this.waiting(count, why), refused: (...details) => this.refused(...details) });
     this.actions = {
       accept: () => this.accept(),
@@ -45,7 +46,7 @@ class ReviewQueue extends HTMLElement {
 
   async start() {
     try {
-      await Promise.race([this.outbox.send(), new Promise((resolve) => setTimeout(resolve, UNSENT_MS))]);
+      await this.sent();
     } catch {
       this.find("stage").removeAttribute("aria-busy");
       return this.say("problem", CANNOT_STORE);
@@ -53,6 +54,8 @@ class ReviewQueue extends HTMLElement {
     this.refresh();
     this.leases.start();
   }
+
+  sent() { return Promise.race([this.outbox.send(), new Promise((resolve) => setTimeout(resolve, UNSENT_MS))]); }
 
   key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || document.querySelector("dialog[open]")) return;
@@ -100,8 +103,11 @@ class ReviewQueue extends HTMLElement {
     this.find("stage").toggleAttribute("aria-busy", !entry);
     this.find("work").hidden = this.leases.empty;
     this.find("empty").hidden = !this.leases.empty;
-    if (this.leases.empty) this.find("question").textContent = "Review";
-    if (this.leases.empty) this.find("reason").textContent = reasonOf(this.leases.reason);
+    if (this.leases.empty) {
+      this.find("question").textContent = "Review";
+      this.find("origin").textContent = "\u00a0";
+      this.find("reason").textContent = reasonOf(this.leases.reason);
+    }
     if (!entry) return;
     this.item = entry.item;
     this.broken = entry.broken;
@@ -136,6 +142,7 @@ class ReviewQueue extends HTMLElement {
       if (!item.lease) throw new Error("The answer is undone; somebody else has the image now.");
       this.item = null;
       this.find("said").textContent = "Undone.";
+      this.leases.uncreate(item);
       this.leases.put({ ...last, ...item }, 0);
       this.count(-1);
     } catch (error) {
@@ -175,8 +182,9 @@ class ReviewQueue extends HTMLElement {
   refused(answer, status, detail) {
     const item = this.answered.find((other) => other.id === answer.id);
     this.answered = this.answered.filter((other) => other !== item);
+    this.leases.uncreate(answer);
     this.count(-1);
-    this.say("problem", `An answer was not accepted: ${detail}.`);
+    this.say("problem", status === 404 ? GONE : `An answer was not accepted: ${detail}.`);
     if (!item || status === 404 || status === 409) return;
     this.item = null;
     this.leases.put(item, 0);

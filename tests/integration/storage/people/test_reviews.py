@@ -83,6 +83,20 @@ def test_an_item_is_offered_again_when_its_lease_has_run_out(reviews: Reviews, c
     assert reviews.answer(second.id, second.lease, BOB, DOG).label == "dog"
 
 
+def test_a_person_who_holds_all_that_is_left_is_told_so(reviews: Reviews, clock: FakeClock) -> None:
+    reviews.add([label_error(number, votes=2) for number in range(2)])
+    assert len(reviews.batch(ANN, 2).items) == 2
+    assert reviews.batch(ANN).reason == f"you hold 2 of the 2 images that are left; ask again in {LEASE_S} s"
+    assert reviews.batch(BOB).reason == f"people hold 2 of the 2 images that are left; ask again in {LEASE_S} s"
+    clock.tick(LEASE_S)
+
+    for _ in range(2):
+        give(reviews, ANN, CAT)
+    assert len(reviews.batch(BOB, 2).items) == 2  # and what others hold is not left for those who have answered
+
+    assert "you have answered" in str(reviews.batch(ANN).reason)
+
+
 def test_a_late_answer_counts_if_nobody_else_got_the_item(reviews: Reviews, clock: FakeClock) -> None:
     reviews.add([label_error(1)])
     (item,) = reviews.batch(ANN).items
@@ -117,18 +131,48 @@ def test_an_answer_that_is_sent_again_changes_nothing(reviews: Reviews) -> None:
         reviews.answer("unknown", item.lease, ANN, DOG)
 
 
-def test_answers_decide_and_skip(reviews: Reviews) -> None:
-    reviews.add([label_error(number) for number in range(3)])
+def test_answers_decide(reviews: Reviews) -> None:
+    reviews.add([label_error(number) for number in range(2)])
 
-    items = [give(reviews, ANN, answer) for answer in (DOG, NOT_ANY, SKIP)]
+    items = [give(reviews, ANN, answer) for answer in (DOG, NOT_ANY)]
 
     assert [(item.state, item.label, item.not_any) for item in items] == [
         ("done", "dog", False),
         ("done", None, True),
-        ("skipped", None, False),
     ]
     assert [(item.label, item.not_any) for item in reviews.answered("pets")] == [("dog", False), (None, True)]
     assert reviews.answered("pet") == ()
+
+
+@pytest.mark.parametrize("votes", [1, 2])
+def test_an_image_that_a_person_skips_goes_to_others_until_three_have_skipped_it(reviews: Reviews, votes: int) -> None:
+    reviews.add([label_error(1, votes)])
+
+    assert give(reviews, ANN, SKIP).state == "open"
+    assert reviews.batch(ANN).items == ()
+    assert "you have answered or skipped" in str(reviews.batch(ANN).reason)
+    assert give(reviews, BOB, SKIP).state == "open"
+    assert reviews.progress().counts == {"open": 1}
+    assert reviews.progress().disagreements == 0
+    assert give(reviews, CID, SKIP).state == "skipped"
+    assert reviews.batch(Reviewer("0000000d", "dan")).items == ()
+    assert reviews.undo(CID).state == "open"
+
+
+def test_an_answer_after_skips_decides(reviews: Reviews) -> None:
+    reviews.add([label_error(1)])
+    for person in (ANN, BOB):
+        give(reviews, person, SKIP)
+
+    assert (give(reviews, CID, DOG).state, reviews.progress().counts) == ("done", {"done": 1})
+
+
+def test_skips_do_not_give_up_an_image_that_waits_for_a_second_answer(reviews: Reviews) -> None:
+    reviews.add([label_error(1, votes=2)])
+    for person, answer in ((ANN, SKIP), (BOB, CAT), (CID, SKIP), (Reviewer("0000000d", "dan"), SKIP)):
+        assert give(reviews, person, answer).state == "open"
+
+    assert give(reviews, Reviewer("0000000e", "eve"), CAT).state == "done"
 
 
 def test_undo_goes_back_one_answer_at_a_time(reviews: Reviews, clock: FakeClock) -> None:
@@ -222,7 +266,7 @@ def test_progress_counts_who_did_what_and_how_much_people_agree(reviews: Reviews
 
     assert shown.counts == {"done": 2, "open": 3}
     assert shown.by_source == {"label_errors": {"done": 2, "open": 2}, "margin": {"open": 1}}
-    assert (shown.leased, shown.disagreements, shown.not_applied) == (1, 2, 2)
+    assert (shown.leased, shown.disagreements, shown.not_applied) == (1, 1, 2)
     assert [(person.reviewer_name, person.labels, person.skipped) for person in shown.reviewers] == [
         ("ann", 3, 1),
         ("bob", 4, 0),

@@ -138,6 +138,17 @@ async def test_every_other_page_refuses_a_labeller_with_the_same_words(
         assert path == "/live" or expected.casefold() in response.text.casefold(), (method, path)
 
 
+async def test_a_filter_without_images_says_how_many_others_wait(labeller: httpx.AsyncClient, stores: Stores) -> None:
+    nothing = await labeller.get("/review?model=nosuch&dataset=pets@1")
+    assert "No image of nosuch and pets@1 waits for you" in nothing.text
+    assert '<a class="button first" href="/review">All images</a>' in nothing.text
+
+    stores.of(DEFAULT_PROJECT).reviews.add([sample(1), sample(2)])
+    others = await labeller.get("/review?model=nosuch")
+    assert "No image of nosuch waits for you" in others.text
+    assert '<a class="button first" href="/review">Review the 2 others that wait</a>' in others.text
+
+
 async def test_a_labeller_comes_to_the_review_screen(labeller: httpx.AsyncClient, stores: Stores) -> None:
     stores.of(DEFAULT_PROJECT).reviews.add([sample(1)])
 
