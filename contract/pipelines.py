@@ -164,12 +164,17 @@ class PipelineRun(Frozen):
 
 
 class Pipeline(PipelineRequest):
-    """A pipeline and its newest run; `next_run_at` is None without a cron expression, and while it is paused."""
+    """A pipeline and its newest run; `next_run_at` is None without a cron expression, and while it is paused.
+
+    `warning` says why no candidate can pass the gate now, such as too few test images. Lists of pipelines do not have
+    it.
+    """
 
     paused: bool
     next_run_at: datetime | None = None
     schedule: str | None = Field(default=None, description="The cron expression in words: `At 03:00 every day`.")
     last_run: PipelineRun | None = None
+    warning: str | None = None
     created_at: datetime
 
     @property

@@ -97,7 +97,7 @@ def create(
     if as_json:
         print_json(created)
         return
-    say(f"{created.name} {_starts(created)}.", f"  tidepool pipelines run {created.name}")
+    say(f"{created.name} {_starts(created)}.", *_warning(created), f"  tidepool pipelines run {created.name}")
 
 
 @command("run", "tidepool pipelines run pets-nightly", group=pipelines)
@@ -130,6 +130,7 @@ def show(
         f"  gate: better by {percent(gate.better_by)}, with {percent(gate.confidence)} confidence; a class may fall by "
         f"{percent(gate.no_class_falls_by)}",
         f"  a candidate that passes {'is promoted' if pipeline.promote else 'waits for a person'}",
+        *_warning(pipeline),
     )
     for one in runs:
         say("", *_lines(one))
@@ -188,6 +189,11 @@ def _row(pipeline: Pipeline) -> tuple[object, ...]:
 
 def _starts(pipeline: Pipeline) -> str:
     return "is paused" if pipeline.paused else f"starts {pipeline.starts}"
+
+
+def _warning(pipeline: Pipeline) -> Iterator[str]:
+    if pipeline.warning:
+        yield f"  warning: {pipeline.warning}"
 
 
 def _lines(run: PipelineRun) -> Iterator[str]:

@@ -9,6 +9,7 @@ from media.judging.paired import at_least, chance_of, chance_of_margin, images_t
 
 CLASSES = 10  # in a decision
 _ROUNDING = 1e-9  # of differences of shares
+_MOST_MISTAKES = 1000  # of the champion, when images are counted that are needed
 
 
 def decide(report: EvaluationReport, gate: Gate) -> GateDecision:
@@ -55,6 +56,38 @@ def decide(report: EvaluationReport, gate: Gate) -> GateDecision:
     )
 
 
+def out_of_reach(images: int, accuracy: float, gate: Gate) -> str | None:
+    """Return why no candidate can pass on so many test images, in a clause; None if one can.
+
+    A perfect candidate is better on the k = n · (1 - a) of n images that a champion of accuracy a gets wrong, and worse
+    on none. It passes if k / n is at least `better_by` and both tests of `decide` are sure: the one-sided exact test
+    has p = 0.5 ** k, so that a confidence of 95 % takes five mistakes. With fewer, no candidate can pass.
+    """
+    mistakes = round(images * (1 - accuracy))
+    if _perfect_passes(mistakes, images, gate):
+        return None
+    with_images = f"with {images:,} test {'image' if images == 1 else 'images'} and a champion at {_percent(accuracy)}"
+    needed = _images_for_perfect(1 - accuracy, gate)
+    if needed is None:
+        beaten = f"the champion makes too few mistakes to be beaten by {_points(gate.better_by)}"
+        return f"{with_images}, no candidate can pass: {beaten}"
+    return f"{with_images}, no candidate can pass; about {_rounded(needed)} test images are needed"
+
+
+def _images_for_perfect(mistaken: float, gate: Gate) -> int | None:
+    """Return how many images a perfect candidate needs if the champion is wrong on this share of them."""
+    if mistaken <= _ROUNDING:
+        return None
+    counts = ((mistakes, math.ceil(mistakes / mistaken - _ROUNDING)) for mistakes in range(1, _MOST_MISTAKES + 1))
+    return next((images for mistakes, images in counts if _perfect_passes(mistakes, images, gate)), None)
+
+
+def _perfect_passes(mistakes: int, images: int, gate: Gate) -> bool:
+    if not mistakes or mistakes / images + _ROUNDING < gate.better_by:
+        return False
+    return _excluded(max(chance_of(mistakes, 0), chance_of_margin(mistakes, 0, images, gate.better_by)), gate)
+
+
 def _changes(report: EvaluationReport, baseline: Baseline, comparison: Comparison) -> list[ClassChange]:
     """Return the classes that have images, the largest fall first."""
     changes = [
@@ -83,12 +116,14 @@ def _overall(
         f"{_percent(baseline.metrics.accuracy)}"
     )
     needed = f"{_points(gate.better_by)} needed"
+    why = out_of_reach(count, baseline.metrics.accuracy, gate)
+    hint = f"; {why}" if why else ""
     if difference < 0:
-        return False, f"{what}: worse by {_points(-difference)}"
+        return False, f"{what}: worse by {_points(-difference)}{hint}"
     if not difference:
-        return False, f"{what}: not better"
+        return False, f"{what}: not better{hint}"
     if difference + _ROUNDING < gate.better_by:
-        return False, f"{what}: better by {_points(difference)}, {needed}"
+        return False, f"{what}: better by {_points(difference)}, {needed}{hint}"
     if _excluded(chance, gate):
         shown = math.floor(1e4 * at_least(better, worse, count, gate.confidence)) / 1e4
         confidence = f"with {_percent(gate.confidence)} confidence by at least {_points(shown)}"
@@ -98,6 +133,8 @@ def _overall(
         f"{what}: better by {_points(difference)}, but these are too few images to be sure. A model that is {other} "
         f"would look as good in {_percent(chance)} of cases, and {_percent(1 - gate.confidence)} is the most allowed"
     )
+    if why:
+        return False, f"{sentence}{hint}"
     more = images_to_show(better, worse, count, gate.better_by, gate.confidence)
     return (
         False,

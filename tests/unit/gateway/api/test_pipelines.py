@@ -33,7 +33,8 @@ async def test_a_pipeline_is_created_paused_and_deleted(client: httpx.AsyncClien
     assert (body["alias"], body["schedule"], body["paused"]) == ("production", "At 03:00 every day", False)
     assert body["gate"] == {"better_by": 0.005, "no_class_falls_by": 0.05, "confidence": 0.95}
     assert (await client.get("/v1/pipelines/nightly")).json() == body
-    assert (await client.get("/v1/pipelines")).json() == {"items": [body], "next": None}
+    assert body["warning"].startswith("with 2 test images and a champion at 50 %, no candidate can pass; about ")
+    assert (await client.get("/v1/pipelines")).json() == {"items": [body | {"warning": None}], "next": None}
     problem(await client.post("/v1/pipelines", json=NIGHTLY), 409, "conflict")
     paused = (await client.patch("/v1/pipelines/nightly", json={"paused": True})).json()
     assert (paused["paused"], paused["next_run_at"]) == (True, None)
@@ -89,6 +90,15 @@ async def test_what_could_not_run_is_refused_at_once(
 
     assert response.status_code == status
     assert detail in response.text
+
+
+async def test_enough_test_images_give_no_warning(client: httpx.AsyncClient, stores: Stores) -> None:
+    shards = {Split.TRAIN: (SHARD,), Split.VAL: (), Split.TEST: (SHARD,)}
+    counts = DATASET_MANIFEST.counts.model_copy(update={"test": 200})
+    larger = DATASET_MANIFEST.model_copy(update={"shards": shards, "index": ROWS_FILE, "counts": counts})
+    publish(stores, PREPROCESS_REQUEST, larger)
+
+    assert (await client.post("/v1/pipelines", json=NIGHTLY)).json()["warning"] is None
 
 
 async def test_a_dataset_without_test_images_is_refused(client: httpx.AsyncClient, stores: Stores) -> None:

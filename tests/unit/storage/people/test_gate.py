@@ -4,7 +4,7 @@ import pytest
 
 from contract.errors import Invalid
 from contract.pipelines import Gate
-from services.storage.people.gate import decide
+from services.storage.people.gate import decide, out_of_reach
 from tests.support.comparisons import BETTER, EVEN, WORSE, WORSE_ON_DOGS, Counts, report
 
 
@@ -25,6 +25,21 @@ from tests.support.comparisons import BETTER, EVEN, WORSE, WORSE_ON_DOGS, Counts
             False,
             "cats@5 is right on 90 % of 1,000 images, cats@4 on 90 %: not better",
             id="the same answers",
+        ),
+        pytest.param(
+            {"cat": (25, 23, 0, 0)},
+            False,
+            "cats@5 is right on 92 % of 25 images, cats@4 on 92 %: not better; with 25 test images and a champion at"
+            " 92 %, no candidate can pass; about 63 test images are needed",
+            id="nobody could be better",
+        ),
+        pytest.param(
+            {"cat": (25, 23, 2, 0)},
+            False,
+            "cats@5 is right on 100 % of 25 images, cats@4 on 92 %: better by 8 points, but these are too few images to"
+            " be sure. A model that is no better would look as good in 25 % of cases, and 5 % is the most allowed; with"
+            " 25 test images and a champion at 92 %, no candidate can pass; about 63 test images are needed",
+            id="a perfect candidate on too few images",
         ),
         pytest.param(
             {"cat": (500, 450, 2, 0), "dog": (500, 450, 2, 0)},
@@ -140,3 +155,32 @@ def test_a_decision_has_the_classes_that_change_most() -> None:
 
     assert len(decision.classes) == 10
     assert all(change.worse == 2 for change in decision.classes[:10])
+
+
+@pytest.mark.parametrize(
+    ("images", "wrong", "gate", "reachable"),
+    [
+        (25, 2, Gate(), False),
+        (50, 4, Gate(), False),
+        (63, 5, Gate(), True),
+        (100, 5, Gate(confidence=0.99), False),
+        (100, 0, Gate(), False),
+        (10_000, 40, Gate(), False),
+        (10_000, 40, Gate(better_by=0.0), True),
+        (5, 5, Gate(), True),
+    ],
+)
+def test_a_gate_is_within_reach_if_a_perfect_candidate_passes(
+    images: int, wrong: int, gate: Gate, reachable: bool
+) -> None:
+    why = out_of_reach(images, 1 - wrong / images, gate)
+
+    perfect = decide(report({"cat": (images, images - wrong, wrong, 0)}), gate)
+    assert (why is None, perfect.passed) == (reachable, reachable)
+
+
+def test_a_champion_with_too_few_mistakes_is_not_to_be_beaten_on_more_images() -> None:
+    assert out_of_reach(1000, 0.996, Gate()) == (
+        "with 1,000 test images and a champion at 99.6 %, no candidate can pass: the champion makes too few mistakes"
+        " to be beaten by 0.5 points"
+    )

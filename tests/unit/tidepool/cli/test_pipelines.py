@@ -41,6 +41,7 @@ def test_show_says_what_the_gate_decided_and_why(deployment: Deployment) -> None
     text = run("pipelines", "show", "pets-nightly").out
 
     assert "gate: better by 0.5 %, with 95.0 % confidence; a class may fall by 5.0 %" in text
+    assert f"warning: {PIPELINE['warning']}" in text
     assert "started by labels: promoted" in text
     assert f"  {RUN['reason']}\n  {RUN['notes'][0]}" in text
     assert "champion: pet-cnn@1" in text
@@ -54,6 +55,7 @@ def test_create_sends_what_was_given_and_nothing_else(deployment: Deployment) ->
 
     created = run(*named, *options)
 
+    assert f"warning: {PIPELINE['warning']}" in created.out
     assert "tidepool pipelines run pets-nightly" in created.out
     assert deployment.bodies("POST") == [
         {
