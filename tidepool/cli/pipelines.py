@@ -9,7 +9,7 @@ import typer
 from contract.pipelines import Pipeline, PipelineRun
 from tidepool.cli.connection import Project, connected
 from tidepool.cli.exits import WrongUsage
-from tidepool.cli.output import Json, moment, note, percent, print_json, print_table, say
+from tidepool.cli.output import Json, moment, note, print_json, print_table, say
 from tidepool.cli.root import command, group
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The pipeline.")]
@@ -53,13 +53,14 @@ def create(
     ] = None,
     drift: Annotated[bool, typer.Option("--drift", help="Start when the requests drift, once a day.")] = False,
     better_by: Annotated[
-        float | None, typer.Option(metavar="SHARE", help="How much better a candidate must be: 0.005 is half a point.")
+        float | None,
+        typer.Option(metavar="SHARE", help="How much better a candidate must be: 0.005 is 0.5 percentage points."),
     ] = None,
     no_class_falls_by: Annotated[
-        float | None, typer.Option(metavar="SHARE", help="How much a class may fall: 0.05 is five points.")
+        float | None, typer.Option(metavar="SHARE", help="How much a class may fall: 0.05 is 5 percentage points.")
     ] = None,
     confidence: Annotated[
-        float | None, typer.Option(metavar="SHARE", help="How sure the gate must be, one-sided: 0.95.")
+        float | None, typer.Option(metavar="SHARE", help="How sure the gate must be, one-sided: 0.95 is 95 %.")
     ] = None,
     train: Annotated[
         str, typer.Option(metavar="JSON", help="Fields of a training's spec; the rest is decided from the data.")
@@ -127,8 +128,8 @@ def show(
     gate = pipeline.gate
     say(
         f"{pipeline.name} improves {pipeline.model}@{pipeline.alias} with {pipeline.dataset}; it {_starts(pipeline)}",
-        f"  gate: better by {percent(gate.better_by)}, with {percent(gate.confidence)} confidence; a class may fall by "
-        f"{percent(gate.no_class_falls_by)}",
+        f"  gate: better by {_points(gate.better_by)}, with {100 * gate.confidence:g} % confidence; a class may "
+        f"fall by {_points(gate.no_class_falls_by)}",
         f"  a candidate that passes {'is promoted' if pipeline.promote else 'waits for a person'}",
         *_warning(pipeline),
     )
@@ -189,6 +190,11 @@ def _row(pipeline: Pipeline) -> tuple[object, ...]:
 
 def _starts(pipeline: Pipeline) -> str:
     return "is paused" if pipeline.paused else f"starts {pipeline.starts}"
+
+
+def _points(difference: float) -> str:
+    text = f"{100 * difference:g}"
+    return f"{text} percentage {'point' if text == '1' else 'points'}"
 
 
 def _warning(pipeline: Pipeline) -> Iterator[str]:

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from contract.access import Role
 from contract.errors import Invalid
 from contract.jobs import Job
-from contract.pipelines import PipelineRequest
+from contract.pipelines import Gate, PipelineRequest
 from services.gateway.console.screens.pipelines import DEFAULTS, pipeline_of
 from services.storage.screens.retraining import Target
 from services.storage.stores import Stores
@@ -49,3 +49,13 @@ async def test_the_page_warns_if_no_candidate_can_pass(app: FastAPI, stores: Sto
     page = await shown(app, stores)
 
     assert "With 2 test images and a champion at 50 %, no candidate can pass; about " in page
+
+
+@pytest.mark.anyio
+async def test_the_page_has_the_margins_of_the_gate_in_percentage_points(
+    app: FastAPI, stores: Stores, model: Job
+) -> None:
+    page = await shown(app, stores, gate=Gate(better_by=0.01, confidence=0.999))
+
+    assert "better by 1 percentage point on the same test images, with 99.9 % confidence" in page
+    assert "no class falls by more than 5 percentage points" in page

@@ -40,7 +40,9 @@ def test_ls_of_nothing_says_what_makes_one(deployment: Deployment) -> None:
 def test_show_says_what_the_gate_decided_and_why(deployment: Deployment) -> None:
     text = run("pipelines", "show", "pets-nightly").out
 
-    assert "gate: better by 0.5 %, with 95.0 % confidence; a class may fall by 5.0 %" in text
+    assert (
+        "gate: better by 0.5 percentage points, with 95 % confidence; a class may fall by 5 percentage points" in text
+    )
     assert f"warning: {PIPELINE['warning']}" in text
     assert "started by labels: promoted" in text
     assert f"  {RUN['reason']}\n  {RUN['notes'][0]}" in text
