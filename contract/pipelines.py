@@ -119,6 +119,12 @@ class PipelineRequest(Frozen):
         """Return the training on a version of the dataset, with more fields; raises ValidationError."""
         return TrainSpec.model_validate({**self.train, "dataset": dataset, "model": self.model, **more})
 
+    @property
+    def continues(self) -> bool:
+        """Whether trainings continue from the champion: `train` names no other start."""
+        train = self.training(self.dataset)
+        return train.init_from is None and train.architecture is None and train.method != "scratch"
+
 
 class PipelineChange(Frozen):
     """A paused pipeline starts no runs by itself; a run that has begun goes on."""

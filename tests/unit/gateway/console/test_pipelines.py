@@ -59,3 +59,18 @@ async def test_the_page_has_the_margins_of_the_gate_in_percentage_points(
 
     assert "better by 1 percentage point on the same test images, with 99.9 % confidence" in page
     assert "no class falls by more than 5 percentage points" in page
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("train", "start"),
+    [
+        ({}, "continues the training of the version"),
+        ({"init_from": "lite0"}, 'from <span class="mono">lite0</span>, which is compared with the version'),
+        ({"method": "scratch"}, "from scratch, which is compared with the version"),
+    ],
+)
+async def test_the_page_says_what_a_training_starts_from(
+    app: FastAPI, stores: Stores, model: Job, train: dict[str, Any], start: str
+) -> None:
+    assert start in await shown(app, stores, train=train)
