@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from contract.pipelines import Pipeline, PipelineRun
+from tidepool.cli.confirming import Yes, confirmed
 from tidepool.cli.connection import Project, connected
 from tidepool.cli.exits import WrongUsage
 from tidepool.cli.output import Json, moment, note, print_json, print_table, say
@@ -149,12 +150,20 @@ def resume(name: NameArgument, project: Project = None, as_json: Json = False) -
     _pause(name, project, paused=False, as_json=as_json)
 
 
-@command("rm", "tidepool pipelines rm pets-nightly", group=pipelines)
-def rm(name: NameArgument, project: Project = None) -> None:
+@command("rm", "tidepool pipelines rm pets-nightly", "tidepool pipelines rm pets-nightly --yes", group=pipelines)
+def rm(name: NameArgument, yes: Yes = False, project: Project = None) -> None:
     """Delete a pipeline with its runs; versions that they made stay."""
     with connected(project) as client:
+        if not yes and not confirmed(_question(client.pipelines.get(name)), "Nothing was deleted"):
+            return
         client.pipelines.delete(name)
     note(f"Deleted the pipeline {name}.")
+
+
+def _question(pipeline: Pipeline) -> str:
+    running = pipeline.last_run is not None and pipeline.last_run.state == "running"
+    cancelled = ", and cancel its run" if running else ""
+    return f"Delete the pipeline {pipeline.name} with its list of runs{cancelled}? It cannot be brought back."
 
 
 def _pause(name: str, project: str | None, *, paused: bool, as_json: bool) -> None:

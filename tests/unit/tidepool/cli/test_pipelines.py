@@ -86,4 +86,21 @@ def test_a_pipeline_is_run_paused_resumed_and_deleted(deployment: Deployment) ->
     assert run("pipelines", "pause", "pets-nightly").out == "pets-nightly is paused.\n"
     run("pipelines", "resume", "pets-nightly")
     assert deployment.bodies("PATCH") == [{"paused": True}, {"paused": False}]
-    assert "Deleted the pipeline pets-nightly." in run("pipelines", "rm", "pets-nightly").err
+    assert "Deleted the pipeline pets-nightly." in run("pipelines", "rm", "pets-nightly", "--yes").err
+
+
+def test_rm_asks_before_it_deletes(deployment: Deployment) -> None:
+    kept = run("pipelines", "rm", "pets-nightly", typed="n\n")
+    assert "Delete the pipeline pets-nightly with its list of runs? It cannot be brought back." in kept.err
+    assert "Nothing was deleted." in kept.err
+    assert f"DELETE {URL}" not in deployment.paths
+
+    run("pipelines", "rm", "pets-nightly", typed="y\n")
+    assert f"DELETE {URL}" in deployment.paths
+
+
+def test_rm_without_a_terminal_needs_yes(deployment: Deployment) -> None:
+    refused = run("pipelines", "rm", "pets-nightly")
+
+    assert (refused.code, f"DELETE {URL}" in deployment.paths) == (2, False)
+    assert "Add --yes" in refused.err
