@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from contract.pipelines import Pipeline, PipelineRun
+from contract.pipelines import MOST_LABELS, Pipeline, PipelineRun
 from tidepool.cli.confirming import Yes, confirmed
 from tidepool.cli.connection import Project, connected
 from tidepool.cli.exits import WrongUsage
@@ -50,7 +50,7 @@ def create(
     ] = None,
     labels: Annotated[
         int | None,
-        typer.Option(metavar="NUMBER", help="Start after this many more reviewed images.", min=1),
+        typer.Option(metavar="NUMBER", help="Start after this many more reviewed images.", min=1, max=MOST_LABELS),
     ] = None,
     drift: Annotated[bool, typer.Option("--drift", help="Start when the requests drift, once a day.")] = False,
     better_by: Annotated[

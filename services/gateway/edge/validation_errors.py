@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from contract.base import NAME_PATTERN, Frozen
+from contract.pipelines import PIPELINE_NAME_PATTERN
 from contract.references import REFERENCE_PATTERN
 
 
@@ -28,9 +29,11 @@ _MESSAGES = {
 }
 
 # Replaces "String should match pattern …".
-_NAME = "1 to 63 lower-case letters, digits, '.', '_' and '-', the first a letter or a digit"
+_LETTERS = "lower-case letters, digits, '.', '_' and '-', the first a letter or a digit"
+_NAME = f"1 to 63 {_LETTERS}"
 _PATTERNS = {
     NAME_PATTERN: f"A name has {_NAME}",
+    PIPELINE_NAME_PATTERN: f"The name of a pipeline has 1 to 50 {_LETTERS}",
     REFERENCE_PATTERN: f"A reference is a name, such as pets, pets@3 or pets@production; a name has {_NAME}",
 }
 

@@ -78,9 +78,14 @@ async def test_a_repeated_creation_gets_the_first_answer(client: httpx.AsyncClie
         ({"train": {"epochs": 0}}, 422, "train.epochs: Input should be greater than or equal to 1"),
         ({"train": {"dataset": "pets"}}, 422, "train.dataset is that of the pipeline; leave it out"),
         ({"train": {"init_from": "none"}}, 404, "there is no model or backbone none"),
-        ({"gate": {"confidence": 1.0}}, 422, "gate.confidence"),
+        ({"gate": {"confidence": 95}}, 422, "gate.confidence: must be less than 1: write 0.95 for 95 %"),
+        ({"gate": {"better_by": 5}}, 422, "gate.better_by: must be less than 1: write 0.05 for 5 percentage points"),
+        ({"gate": {"no_class_falls_by": 1.0}}, 422, "write 0.05 for 5 percentage points"),
+        ({"gate": {"better_by": True}}, 422, "gate.better_by: Input should be a valid number"),
+        ({"when": {"labels": 1_000_001}}, 422, "when.labels: Input should be less than or equal to 1000000"),
         ({"shadow_hours": 1.0, "promote": False}, 422, "shadow_hours is for candidates that are promoted"),
-        ({"name": "a" * 51}, 422, "name"),
+        ({"name": "a" * 51}, 422, "name: The name of a pipeline has 1 to 50 lower-case letters"),
+        ({"name": "Nightly"}, 422, "name: The name of a pipeline has 1 to 50 lower-case letters"),
     ],
 )
 async def test_what_could_not_run_is_refused_at_once(

@@ -73,6 +73,13 @@ def test_create_sends_what_was_given_and_nothing_else(deployment: Deployment) ->
     ]
 
 
+def test_create_refuses_more_labels_than_the_api_takes(deployment: Deployment) -> None:
+    refused = run("pipelines", "create", "p", "--model", "m", "--dataset", "d", "--labels", "9" * 20)
+
+    assert (refused.code, deployment.requests) == (2, [])
+    assert "1000000" in refused.err
+
+
 @pytest.mark.parametrize("train", ["{", "[]"])
 def test_create_refuses_a_training_that_is_no_json_object(deployment: Deployment, train: str) -> None:
     refused = run("pipelines", "create", "p", "--model", "m", "--dataset", "d", "--train", train)
