@@ -131,7 +131,7 @@ class PipelineRequest(Frozen):
         try:
             self.training(self.dataset)
         except ValidationError as error:
-            place, reason = first_fault(error)
+            place, reason = first_fault(error, TrainSpec.model_fields)
             raise ValueError(f"{'.'.join(map(str, ('train', *place)))}: {reason}") from None
         return self
 

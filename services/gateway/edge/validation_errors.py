@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from contract.base import NAME_PATTERN, Frozen
+from contract.base import NAME_PATTERN, Frozen, unknown_field
 from contract.pipelines import PIPELINE_NAME_PATTERN
 from contract.references import REFERENCE_PATTERN
 
@@ -64,7 +64,10 @@ def _joined(messages: Sequence[str]) -> str:
 def _fault_of(error: Mapping[str, Any], body: Any) -> Fault:
     template = _MESSAGES.get(error["type"])
     context = error.get("ctx", {})
-    message = template.format(**context) if template else _PATTERNS.get(context.get("pattern"), error["msg"])
+    if error["type"] == "extra_forbidden":
+        message = unknown_field(error["loc"][-1])
+    else:
+        message = template.format(**context) if template else _PATTERNS.get(context.get("pattern"), error["msg"])
     return Fault(where=field_path(error["loc"], body, missing=error["type"] == "missing"), message=message)
 
 
