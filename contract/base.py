@@ -1,7 +1,9 @@
 """Base class and field types of every message."""
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from typing import Annotated
 
 from pydantic import (
@@ -56,7 +58,16 @@ Version = Annotated[int, Field(strict=True, ge=1, le=2**31 - 1)]
 TopK = Annotated[int, Field(strict=True, ge=1, le=1000)]
 
 
-def first_fault(error: ValidationError) -> tuple[tuple[int | str, ...], str]:
-    """Return the place of the first fault, and what is wrong there."""
+def unknown_field(name: object, fields: Iterable[str] = ()) -> str:
+    """Return the message for a field that is not one of these; it names the most similar one."""
+    similar = get_close_matches(str(name), list(fields), 1)
+    return f"there is no field {name}" + (f"; did you mean {similar[0]}?" if similar else "")
+
+
+def first_fault(error: ValidationError, fields: Iterable[str] = ()) -> tuple[tuple[int | str, ...], str]:
+    """Return the place of the first fault, and what is wrong there; `fields` are those of the model."""
     fault = error.errors(include_url=False)[0]
-    return fault["loc"], fault["msg"].removeprefix("Value error, ")
+    place = fault["loc"]
+    if fault["type"] == "extra_forbidden":
+        return place, unknown_field(place[-1], fields if len(place) == 1 else ())
+    return place, fault["msg"].removeprefix("Value error, ")

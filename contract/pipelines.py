@@ -4,16 +4,34 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, ValidationError, model_validator
 
-from contract.base import Frozen, Name, Positive, Whole, first_fault
+from contract.base import Frozen, Name, Whole, first_fault
 from contract.datasets import Label
 from contract.evaluation import Share
 from contract.kinds.train import TrainSpec
 from contract.references import ReferenceText
 
-Margin = Annotated[float, Field(strict=True, ge=0, lt=1)]
-PipelineName = Annotated[Name, Field(max_length=50)]  # the audit trail has it with a prefix
+
+def _require_share(hint: str) -> BeforeValidator:
+    """Reject numbers from 1 on, which are meant as percentages, with a hint how to write them."""
+
+    def check(value: object) -> object:
+        if isinstance(value, int | float) and not isinstance(value, bool) and value >= 1:
+            raise ValueError(f"must be less than 1: {hint}")
+        return value
+
+    return BeforeValidator(check)
+
+
+Margin = Annotated[float, Field(strict=True, ge=0, lt=1), _require_share("write 0.05 for 5 percentage points")]
+PIPELINE_NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,49}$"  # shorter than other names: the audit trail has it with a prefix
+PipelineName = Annotated[
+    str,
+    StringConstraints(pattern=PIPELINE_NAME_PATTERN),
+    Field(description="Lower-case letters, digits, '.', '_' and '-'; 1 to 50 characters."),
+]
+MOST_LABELS = 1_000_000
 Trigger = Literal["cron", "labels", "drift", "person"]
 Step = Literal["start", "revise", "train", "evaluate", "shadow"]
 
@@ -27,7 +45,7 @@ class Gate(Frozen):
 
     better_by: Margin = 0.005
     no_class_falls_by: Margin = 0.05
-    confidence: Annotated[float, Field(strict=True, ge=0.5, lt=1)] = 0.95
+    confidence: Annotated[float, Field(strict=True, ge=0.5, lt=1), _require_share("write 0.95 for 95 %")] = 0.95
 
 
 class ClassChange(Frozen):
@@ -73,7 +91,9 @@ class When(Frozen):
     cron: Annotated[str, Field(min_length=1, max_length=100)] | None = Field(
         default=None, description="Minute, hour, day, month and weekday in UTC, as in `0 3 * * *`."
     )
-    labels: Positive | None = Field(default=None, description="Start a run after this many reviewed images.")
+    labels: Annotated[int, Field(strict=True, ge=1, le=MOST_LABELS)] | None = Field(
+        default=None, description="Start a run after this many reviewed images."
+    )
     drift: Annotated[bool, Field(strict=True)] = Field(
         default=False, description="Start a run when the requests of the alias drift, at most once a day."
     )
@@ -111,13 +131,19 @@ class PipelineRequest(Frozen):
         try:
             self.training(self.dataset)
         except ValidationError as error:
-            place, reason = first_fault(error)
+            place, reason = first_fault(error, TrainSpec.model_fields)
             raise ValueError(f"{'.'.join(map(str, ('train', *place)))}: {reason}") from None
         return self
 
     def training(self, dataset: str, **more: str) -> TrainSpec:
         """Return the training on a version of the dataset, with more fields; raises ValidationError."""
         return TrainSpec.model_validate({**self.train, "dataset": dataset, "model": self.model, **more})
+
+    @property
+    def continues(self) -> bool:
+        """Whether trainings continue from the champion: `train` names no other start."""
+        train = self.training(self.dataset)
+        return train.init_from is None and train.architecture is None and train.method != "scratch"
 
 
 class PipelineChange(Frozen):
@@ -164,12 +190,17 @@ class PipelineRun(Frozen):
 
 
 class Pipeline(PipelineRequest):
-    """A pipeline and its newest run; `next_run_at` is None without a cron expression, and while it is paused."""
+    """A pipeline and its newest run; `next_run_at` is None without a cron expression, and while it is paused.
+
+    `warning` says why no candidate can pass the gate now, such as too few test images. Lists of pipelines do not have
+    it.
+    """
 
     paused: bool
     next_run_at: datetime | None = None
     schedule: str | None = Field(default=None, description="The cron expression in words: `At 03:00 every day`.")
     last_run: PipelineRun | None = None
+    warning: str | None = None
     created_at: datetime
 
     @property

@@ -74,6 +74,7 @@ EXAMPLES: tuple[Frozen, ...] = (
         next_run_at=WHEN,
         schedule="At 03:00 every day",
         last_run=PIPELINE_RUN,
+        warning="with 25 test images and a champion at 92 %, no candidate can pass; about 63 test images are needed",
         created_at=WHEN,
     ),
 )

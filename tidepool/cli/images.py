@@ -1,16 +1,14 @@
 """`tidepool images`: what holds an image, and its erasure."""
 
-import sys
 from collections.abc import Iterator
 from typing import Annotated
 
 import typer
-from typer.exceptions import Abort
 
 from contract.image_index import ImageHolding
 from contract.kinds.erase import EraseResult
+from tidepool.cli.confirming import Yes, confirmed
 from tidepool.cli.connection import Project, connected
-from tidepool.cli.exits import WrongUsage
 from tidepool.cli.following import follow
 from tidepool.cli.image_files import hash_of
 from tidepool.cli.output import Json, file_size, note, print_json, say
@@ -44,7 +42,7 @@ def show(image: Image, project: Project = None, as_json: Json = False) -> None:
 @command("rm", "tidepool images rm cat-17.jpg", f"tidepool images rm {'9' * 64} --yes", group=images)
 def rm(
     image: Image,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: Yes = False,
     project: Project = None,
     as_json: Json = False,
 ) -> None:
@@ -57,8 +55,7 @@ def rm(
     with connected(project) as client:
         if not yes:
             note(*_lines(client.images.get(sha256)))
-            if not _confirmed("Erase it everywhere in the project? It cannot be brought back."):
-                note("Nothing was erased.")
+            if not confirmed("Erase it everywhere in the project? It cannot be brought back.", "Nothing was erased"):
                 return
         job = follow(client, client.images.erase(sha256))
     if as_json:
@@ -66,16 +63,6 @@ def rm(
         return
     result = EraseResult.model_validate(job.result)
     say(f"Erased {result.sha256}.", *_changes(result))
-
-
-def _confirmed(question: str) -> bool:
-    """Ask on the terminal; raises WrongUsage if there is no terminal."""
-    try:
-        return bool(typer.confirm(question, err=True))
-    except Abort:
-        if sys.stdin.isatty():  # Ctrl-C
-            raise
-        raise WrongUsage("Nothing was erased: there is no terminal to ask on. Add --yes to erase the image.") from None
 
 
 def _lines(holding: ImageHolding) -> Iterator[str]:

@@ -6,10 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from contract.pipelines import Pipeline, PipelineRun
+from contract.pipelines import MOST_LABELS, Pipeline, PipelineRun
+from tidepool.cli.confirming import Yes, confirmed
 from tidepool.cli.connection import Project, connected
 from tidepool.cli.exits import WrongUsage
-from tidepool.cli.output import Json, moment, note, percent, print_json, print_table, say
+from tidepool.cli.output import Json, moment, note, print_json, print_table, say
 from tidepool.cli.root import command, group
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The pipeline.")]
@@ -49,17 +50,18 @@ def create(
     ] = None,
     labels: Annotated[
         int | None,
-        typer.Option(metavar="NUMBER", help="Start after this many more reviewed images.", min=1),
+        typer.Option(metavar="NUMBER", help="Start after this many more reviewed images.", min=1, max=MOST_LABELS),
     ] = None,
     drift: Annotated[bool, typer.Option("--drift", help="Start when the requests drift, once a day.")] = False,
     better_by: Annotated[
-        float | None, typer.Option(metavar="SHARE", help="How much better a candidate must be: 0.005 is half a point.")
+        float | None,
+        typer.Option(metavar="SHARE", help="How much better a candidate must be: 0.005 is 0.5 percentage points."),
     ] = None,
     no_class_falls_by: Annotated[
-        float | None, typer.Option(metavar="SHARE", help="How much a class may fall: 0.05 is five points.")
+        float | None, typer.Option(metavar="SHARE", help="How much a class may fall: 0.05 is 5 percentage points.")
     ] = None,
     confidence: Annotated[
-        float | None, typer.Option(metavar="SHARE", help="How sure the gate must be, one-sided: 0.95.")
+        float | None, typer.Option(metavar="SHARE", help="How sure the gate must be, one-sided: 0.95 is 95 %.")
     ] = None,
     train: Annotated[
         str, typer.Option(metavar="JSON", help="Fields of a training's spec; the rest is decided from the data.")
@@ -97,7 +99,7 @@ def create(
     if as_json:
         print_json(created)
         return
-    say(f"{created.name} {_starts(created)}.", f"  tidepool pipelines run {created.name}")
+    say(f"{created.name} {_starts(created)}.", *_warning(created), f"  tidepool pipelines run {created.name}")
 
 
 @command("run", "tidepool pipelines run pets-nightly", group=pipelines)
@@ -127,9 +129,10 @@ def show(
     gate = pipeline.gate
     say(
         f"{pipeline.name} improves {pipeline.model}@{pipeline.alias} with {pipeline.dataset}; it {_starts(pipeline)}",
-        f"  gate: better by {percent(gate.better_by)}, with {percent(gate.confidence)} confidence; a class may fall by "
-        f"{percent(gate.no_class_falls_by)}",
+        f"  gate: better by {_points(gate.better_by)}, with {100 * gate.confidence:g} % confidence; a class may "
+        f"fall by {_points(gate.no_class_falls_by)}",
         f"  a candidate that passes {'is promoted' if pipeline.promote else 'waits for a person'}",
+        *_warning(pipeline),
     )
     for one in runs:
         say("", *_lines(one))
@@ -147,12 +150,20 @@ def resume(name: NameArgument, project: Project = None, as_json: Json = False) -
     _pause(name, project, paused=False, as_json=as_json)
 
 
-@command("rm", "tidepool pipelines rm pets-nightly", group=pipelines)
-def rm(name: NameArgument, project: Project = None) -> None:
+@command("rm", "tidepool pipelines rm pets-nightly", "tidepool pipelines rm pets-nightly --yes", group=pipelines)
+def rm(name: NameArgument, yes: Yes = False, project: Project = None) -> None:
     """Delete a pipeline with its runs; versions that they made stay."""
     with connected(project) as client:
+        if not yes and not confirmed(_question(client.pipelines.get(name)), "Nothing was deleted"):
+            return
         client.pipelines.delete(name)
     note(f"Deleted the pipeline {name}.")
+
+
+def _question(pipeline: Pipeline) -> str:
+    running = pipeline.last_run is not None and pipeline.last_run.state == "running"
+    cancelled = ", and cancel its run" if running else ""
+    return f"Delete the pipeline {pipeline.name} with its list of runs{cancelled}? It cannot be brought back."
 
 
 def _pause(name: str, project: str | None, *, paused: bool, as_json: bool) -> None:
@@ -188,6 +199,16 @@ def _row(pipeline: Pipeline) -> tuple[object, ...]:
 
 def _starts(pipeline: Pipeline) -> str:
     return "is paused" if pipeline.paused else f"starts {pipeline.starts}"
+
+
+def _points(difference: float) -> str:
+    text = f"{100 * difference:g}"
+    return f"{text} percentage {'point' if text == '1' else 'points'}"
+
+
+def _warning(pipeline: Pipeline) -> Iterator[str]:
+    if pipeline.warning:
+        yield f"  warning: {pipeline.warning}"
 
 
 def _lines(run: PipelineRun) -> Iterator[str]:

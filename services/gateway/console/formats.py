@@ -32,6 +32,12 @@ def percent(share: float | None, digits: int = 1) -> str:
     return NONE if share is None else f"{share * 100:.{digits}f}\N{NO-BREAK SPACE}%"
 
 
+def points(difference: float, digits: int = 2) -> str:
+    """0.005 → `0.5 percentage points`: a difference of shares, with at most so many decimals."""
+    text = f"{difference * 100:.{digits}f}".rstrip("0").rstrip(".")
+    return f"{text} percentage {'point' if text == '1' else 'points'}"
+
+
 def interval(bounds: tuple[float, float]) -> str:
     """(0.764, 0.991) → `76–99 %`; an interval near 0 or 1 is not symmetric, so it has no ±."""
     return f"{bounds[0] * 100:.0f}–{percent(bounds[1], 0)}"
@@ -143,6 +149,7 @@ def _time(value: datetime, text: str, form: str) -> Markup:
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "number": number,
     "percent": percent,
+    "points": points,
     "range": interval,
     "bytes": size,
     "duration": duration,

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from contract.base import NAME_PATTERN, Frozen
+from contract.base import NAME_PATTERN, Frozen, unknown_field
+from contract.pipelines import PIPELINE_NAME_PATTERN
 from contract.references import REFERENCE_PATTERN
 
 
@@ -28,9 +29,11 @@ _MESSAGES = {
 }
 
 # Replaces "String should match pattern …".
-_NAME = "1 to 63 lower-case letters, digits, '.', '_' and '-', the first a letter or a digit"
+_LETTERS = "lower-case letters, digits, '.', '_' and '-', the first a letter or a digit"
+_NAME = f"1 to 63 {_LETTERS}"
 _PATTERNS = {
     NAME_PATTERN: f"A name has {_NAME}",
+    PIPELINE_NAME_PATTERN: f"The name of a pipeline has 1 to 50 {_LETTERS}",
     REFERENCE_PATTERN: f"A reference is a name, such as pets, pets@3 or pets@production; a name has {_NAME}",
 }
 
@@ -61,7 +64,10 @@ def _joined(messages: Sequence[str]) -> str:
 def _fault_of(error: Mapping[str, Any], body: Any) -> Fault:
     template = _MESSAGES.get(error["type"])
     context = error.get("ctx", {})
-    message = template.format(**context) if template else _PATTERNS.get(context.get("pattern"), error["msg"])
+    if error["type"] == "extra_forbidden":
+        message = unknown_field(error["loc"][-1])
+    else:
+        message = template.format(**context) if template else _PATTERNS.get(context.get("pattern"), error["msg"])
     return Fault(where=field_path(error["loc"], body, missing=error["type"] == "missing"), message=message)
 
 

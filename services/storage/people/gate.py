@@ -9,6 +9,7 @@ from media.judging.paired import at_least, chance_of, chance_of_margin, images_t
 
 CLASSES = 10  # in a decision
 _ROUNDING = 1e-9  # of differences of shares
+_MOST_MISTAKES = 1000  # of the champion, when images are counted that are needed
 
 
 def decide(report: EvaluationReport, gate: Gate) -> GateDecision:
@@ -39,7 +40,7 @@ def decide(report: EvaluationReport, gate: Gate) -> GateDecision:
     elif proven:
         notes.insert(0, _falls(proven, baseline.model, gate))
     elif passed:
-        reason = f"{reason}; no class is shown to fall by more than {_points(gate.no_class_falls_by)}"
+        reason = f"{reason}; no class is shown to fall by more than {_margin(gate.no_class_falls_by)}"
     return GateDecision(
         passed=passed,
         reason=reason,
@@ -53,6 +54,38 @@ def decide(report: EvaluationReport, gate: Gate) -> GateDecision:
         chance=chance,
         classes=tuple(change for change in changes if change.better or change.worse)[:CLASSES],
     )
+
+
+def out_of_reach(images: int, accuracy: float, gate: Gate) -> str | None:
+    """Return why no candidate can pass on so many test images, in a clause; None if one can.
+
+    A perfect candidate is better on the k = n · (1 - a) of n images that a champion of accuracy a gets wrong, and worse
+    on none. It passes if k / n is at least `better_by` and both tests of `decide` are sure: the one-sided exact test
+    has p = 0.5 ** k, so that a confidence of 95 % takes five mistakes. With fewer, no candidate can pass.
+    """
+    mistakes = round(images * (1 - accuracy))
+    if _perfect_passes(mistakes, images, gate):
+        return None
+    with_images = f"with {images:,} test {'image' if images == 1 else 'images'} and a champion at {_accuracy(accuracy)}"
+    needed = _images_for_perfect(1 - accuracy, gate)
+    if needed is None:
+        beaten = f"the champion makes too few mistakes to be beaten by {_margin(gate.better_by)}"
+        return f"{with_images}, no candidate can pass: {beaten}"
+    return f"{with_images}, no candidate can pass; about {_rounded(needed)} test images are needed"
+
+
+def _images_for_perfect(mistaken: float, gate: Gate) -> int | None:
+    """Return how many images a perfect candidate needs if the champion is wrong on this share of them."""
+    if mistaken <= _ROUNDING:
+        return None
+    counts = ((mistakes, math.ceil(mistakes / mistaken - _ROUNDING)) for mistakes in range(1, _MOST_MISTAKES + 1))
+    return next((images for mistakes, images in counts if _perfect_passes(mistakes, images, gate)), None)
+
+
+def _perfect_passes(mistakes: int, images: int, gate: Gate) -> bool:
+    if not mistakes or mistakes / images + _ROUNDING < gate.better_by:
+        return False
+    return _excluded(max(chance_of(mistakes, 0), chance_of_margin(mistakes, 0, images, gate.better_by)), gate)
 
 
 def _changes(report: EvaluationReport, baseline: Baseline, comparison: Comparison) -> list[ClassChange]:
@@ -79,25 +112,29 @@ def _overall(
     better, worse, count = comparison.better, comparison.worse, report.count
     difference = (better - worse) / count
     what = (
-        f"{report.model} is right on {_percent(report.metrics.accuracy)} of {_images(count)}, {baseline.model} on "
-        f"{_percent(baseline.metrics.accuracy)}"
+        f"{report.model} is right on {_accuracy(report.metrics.accuracy)} of {_images(count)}, {baseline.model} on "
+        f"{_accuracy(baseline.metrics.accuracy)}"
     )
-    needed = f"{_points(gate.better_by)} needed"
+    needed = f"{_margin(gate.better_by)} needed"
+    why = out_of_reach(count, baseline.metrics.accuracy, gate)
+    hint = f"; {why}" if why else ""
     if difference < 0:
-        return False, f"{what}: worse by {_points(-difference)}"
+        return False, f"{what}: worse by {_points(-difference)}{hint}"
     if not difference:
-        return False, f"{what}: not better"
+        return False, f"{what}: not better{hint}"
     if difference + _ROUNDING < gate.better_by:
-        return False, f"{what}: better by {_points(difference)}, {needed}"
+        return False, f"{what}: better by {_margin(math.floor(1e4 * (difference + _ROUNDING)) / 1e4)}, {needed}{hint}"
     if _excluded(chance, gate):
-        shown = math.floor(1e4 * at_least(better, worse, count, gate.confidence)) / 1e4
-        confidence = f"with {_percent(gate.confidence)} confidence by at least {_points(shown)}"
+        shown = math.floor(1e3 * at_least(better, worse, count, gate.confidence)) / 1e3
+        confidence = f"with {_percent(gate.confidence)} confidence by at least {_margin(shown)}"
         return True, f"{what}: better by {_points(difference)}, {confidence}, {needed}"
-    other = "no better" if chance == chance_of(better, worse) else f"better by only {_points(gate.better_by)}"
+    other = "no better" if chance == chance_of(better, worse) else f"better by only {_margin(gate.better_by)}"
     sentence = (
         f"{what}: better by {_points(difference)}, but these are too few images to be sure. A model that is {other} "
         f"would look as good in {_percent(chance)} of cases, and {_percent(1 - gate.confidence)} is the most allowed"
     )
+    if why:
+        return False, f"{sentence}{hint}"
     more = images_to_show(better, worse, count, gate.better_by, gate.confidence)
     return (
         False,
@@ -117,8 +154,8 @@ def _falls(changes: list[ClassChange], champion: str, gate: Gate) -> str:
     worst, others = changes[0], len(changes) - 1
     more = f", and on {others} other {'class' if others == 1 else 'classes'}" if others else ""
     return (
-        f"it is worse on {worst.label!r}{more}: right on {_percent(worst.accuracy)} of {_images(worst.images)}, "
-        f"{champion} on {_percent(worst.champion_accuracy)}; a class may fall by {_points(gate.no_class_falls_by)}"
+        f"it is worse on {worst.label!r}{more}: right on {_accuracy(worst.accuracy)} of {_images(worst.images)}, "
+        f"{champion} on {_accuracy(worst.champion_accuracy)}; a class may fall by {_margin(gate.no_class_falls_by)}"
     )
 
 
@@ -137,13 +174,25 @@ def _percent(share: float) -> str:
     return f"{_short(share)} %"
 
 
+def _accuracy(share: float) -> str:
+    return f"{_short(share, 1)} %"
+
+
+def _margin(difference: float) -> str:
+    return _with_unit(_short(difference))
+
+
 def _points(difference: float) -> str:
-    text = _short(difference)
-    return f"{text} {'point' if text == '1' else 'points'}"
+    """Return a measured difference: from one point on with one decimal."""
+    return _with_unit(_short(difference, 1 if difference >= 0.01 else 2))
 
 
-def _short(share: float) -> str:
-    return f"{100 * share:.2f}".rstrip("0").rstrip(".")
+def _with_unit(number: str) -> str:
+    return f"{number} {'point' if number == '1' else 'points'}"
+
+
+def _short(share: float, digits: int = 2) -> str:
+    return f"{100 * share:.{digits}f}".rstrip("0").rstrip(".")
 
 
 def _rounded(number: int) -> str:

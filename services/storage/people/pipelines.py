@@ -7,16 +7,18 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from contract.audit import AuditAction
 from contract.base import Frozen
-from contract.errors import Conflict, NotFound
+from contract.datasets import DatasetManifest
+from contract.errors import Conflict, NotFound, Refused
 from contract.pipelines import Pipeline, PipelineRequest, PipelineRun, RunState
 from contract.references import Reference
 from services.storage.access.audit import Actor, record
-from services.storage.catalog.versions import DATASETS, MODELS, find_version
+from services.storage.catalog.versions import DATASETS, MODELS, find_version, manifest_of
 from services.storage.database import Database
 from services.storage.jobs.idempotency import IdempotencyKey, first_answer, remember
 from services.storage.jobs.jobs import Jobs
-from services.storage.people.candidates import end_shadow
-from services.storage.people.runs import begin, find, named, newest_run, pipeline_of, run_of, runs_of
+from services.storage.people.candidates import champion_of, end_shadow
+from services.storage.people.gate import out_of_reach
+from services.storage.people.runs import begin, find, named, newest_run, pipeline_of, request_of, run_of, runs_of
 from services.storage.people.schedule import next_time
 from services.storage.tables import pipeline_runs, pipelines
 
@@ -71,7 +73,7 @@ class Pipelines:
                 raise Conflict(f"a project has at most {MOST} pipelines; delete one")
             row = connection.execute(insert(pipelines).values(values).returning(pipelines)).mappings().one()
             self._record(connection, AuditAction.CREATE, request.name, now, f"{request.model}@{request.alias}")
-            created = pipeline_of(row, None, now)
+            created = pipeline_of(row, None, now, self._warning(connection, request))
             remember(connection, once, created.model_dump(mode="json"), self._database)
         return created
 
@@ -155,7 +157,25 @@ class Pipelines:
 
     def _get(self, connection: Connection, name: str) -> Pipeline:
         row = find(connection, self._project, name)
-        return pipeline_of(row, newest_run(connection, self._project, name), self._database.now())
+        warning = self._warning(connection, request_of(row))
+        return pipeline_of(row, newest_run(connection, self._project, name), self._database.now(), warning)
+
+    def _warning(self, connection: Connection, request: PipelineRequest) -> str | None:
+        """Return why no candidate could pass now; None if one could, or if the champion's accuracy is not known.
+
+        The accuracy is that of its training, if that was on the same dataset: its test images stay the same.
+        """
+        try:
+            dataset = find_version(connection, self._project, DATASETS, Reference(name=request.dataset))
+            champion = champion_of(connection, self._project, request)
+            manifest = manifest_of(find_version(connection, self._project, MODELS, champion))
+        except Refused:  # a run says what is missing
+            return None
+        test = None if manifest.metrics is None else manifest.metrics.test
+        if test is None or manifest.dataset is None or Reference.parse(manifest.dataset).name != request.dataset:
+            return None
+        images = DatasetManifest.model_validate(dataset["manifest"]).counts.test
+        return out_of_reach(images, test.accuracy, request.gate) if images else None
 
     def _require_known(self, connection: Connection, request: PipelineRequest) -> None:
         find_version(connection, self._project, DATASETS, Reference(name=request.dataset))

@@ -23,7 +23,7 @@ def request_of(row: RowMapping) -> PipelineRequest:
     return PipelineRequest.model_validate(row["request"])
 
 
-def pipeline_of(row: RowMapping, last_run: RowMapping | None, now: datetime) -> Pipeline:
+def pipeline_of(row: RowMapping, last_run: RowMapping | None, now: datetime, warning: str | None = None) -> Pipeline:
     request = request_of(row)
     cron = request.when.cron
     return Pipeline(
@@ -32,6 +32,7 @@ def pipeline_of(row: RowMapping, last_run: RowMapping | None, now: datetime) -> 
         next_run_at=row["next_at"],
         schedule=None if cron is None else in_words(cron, now),
         last_run=None if last_run is None else run_of(last_run),
+        warning=warning,
         created_at=row["created_at"],
     )
 

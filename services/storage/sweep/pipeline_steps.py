@@ -168,7 +168,7 @@ def _nothing_new(context: Context, champion: str, dataset: str) -> str | None:
 def _training(context: Context, champion: str, dataset: str) -> tuple[TrainRequest, tuple[str, ...]]:
     """Return the training that continues from the champion, or, with a note why, one that does not."""
     spec = context.pipeline.training(dataset)
-    if spec.init_from is not None or spec.architecture is not None or spec.method == "scratch":
+    if not context.pipeline.continues:
         return _pinned_training(context, spec), ()
     try:
         return _pinned_training(context, context.pipeline.training(dataset, init_from=champion)), ()

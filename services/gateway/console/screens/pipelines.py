@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from contract.base import first_fault
 from contract.errors import Invalid, Refused
-from contract.pipelines import Gate, PipelineRequest, RunState
+from contract.pipelines import MOST_LABELS, Gate, PipelineRequest, RunState
 from services.gateway.console.pages import form_of, page, redirect
 from services.gateway.console.viewer import MAY_CHANGE, MAY_SEE, Viewer, ViewerDep
 from services.gateway.dependencies import NamePath
@@ -159,6 +159,7 @@ def _list(request: Request, viewer: Viewer, form: Mapping[str, str], problem: st
         pipelines=viewer.stores.pipelines.list(PAGE).items,
         targets=_targets(viewer),
         values=form or DEFAULTS,
+        most_labels=MOST_LABELS,
         problem=problem,
         tones=TONES,
         triggers=TRIGGERS,

@@ -54,7 +54,7 @@ async def test_the_spec_has_defaults(client: httpx.AsyncClient, spec: object) ->
     ("spec", "where", "message"),
     [
         ('{"image": {"size": [0, 1]}}', "spec.image.size[0]", "greater than or equal to 1"),
-        ('{"image": {"colour": "RGB"}}', "spec.image.colour", "Extra inputs"),
+        ('{"image": {"colour": "RGB"}}', "spec.image.colour", "there is no field colour"),
         ('{"split": {"train": 0.5}}', "spec.split", "train, val and test must add up to 1"),
         ('{"split": {"train": NaN}}', "spec.split.train", "finite"),
         ("[]", "spec", "object"),

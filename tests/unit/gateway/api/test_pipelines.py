@@ -33,7 +33,8 @@ async def test_a_pipeline_is_created_paused_and_deleted(client: httpx.AsyncClien
     assert (body["alias"], body["schedule"], body["paused"]) == ("production", "At 03:00 every day", False)
     assert body["gate"] == {"better_by": 0.005, "no_class_falls_by": 0.05, "confidence": 0.95}
     assert (await client.get("/v1/pipelines/nightly")).json() == body
-    assert (await client.get("/v1/pipelines")).json() == {"items": [body], "next": None}
+    assert body["warning"].startswith("with 2 test images and a champion at 50 %, no candidate can pass; about ")
+    assert (await client.get("/v1/pipelines")).json() == {"items": [body | {"warning": None}], "next": None}
     problem(await client.post("/v1/pipelines", json=NIGHTLY), 409, "conflict")
     paused = (await client.patch("/v1/pipelines/nightly", json={"paused": True})).json()
     assert (paused["paused"], paused["next_run_at"]) == (True, None)
@@ -75,11 +76,19 @@ async def test_a_repeated_creation_gets_the_first_answer(client: httpx.AsyncClie
         ({"when": {"cron": "* * * * * *"}}, 422, "is not a cron expression"),
         ({"when": {"labels": 0}}, 422, "when.labels"),
         ({"train": {"epochs": 0}}, 422, "train.epochs: Input should be greater than or equal to 1"),
+        ({"train": {"bugdet": {}}}, 422, "train.bugdet: there is no field bugdet; did you mean budget?"),
+        ({"train": {"budget": {"minute": 1, "minutes": 1}}}, 422, "train.budget.minute: there is no field minute"),
+        ({"wen": {}}, 422, "wen: there is no field wen"),
         ({"train": {"dataset": "pets"}}, 422, "train.dataset is that of the pipeline; leave it out"),
         ({"train": {"init_from": "none"}}, 404, "there is no model or backbone none"),
-        ({"gate": {"confidence": 1.0}}, 422, "gate.confidence"),
+        ({"gate": {"confidence": 95}}, 422, "gate.confidence: must be less than 1: write 0.95 for 95 %"),
+        ({"gate": {"better_by": 5}}, 422, "gate.better_by: must be less than 1: write 0.05 for 5 percentage points"),
+        ({"gate": {"no_class_falls_by": 1.0}}, 422, "write 0.05 for 5 percentage points"),
+        ({"gate": {"better_by": True}}, 422, "gate.better_by: Input should be a valid number"),
+        ({"when": {"labels": 1_000_001}}, 422, "when.labels: Input should be less than or equal to 1000000"),
         ({"shadow_hours": 1.0, "promote": False}, 422, "shadow_hours is for candidates that are promoted"),
-        ({"name": "a" * 51}, 422, "name"),
+        ({"name": "a" * 51}, 422, "name: The name of a pipeline has 1 to 50 lower-case letters"),
+        ({"name": "Nightly"}, 422, "name: The name of a pipeline has 1 to 50 lower-case letters"),
     ],
 )
 async def test_what_could_not_run_is_refused_at_once(
@@ -89,6 +98,15 @@ async def test_what_could_not_run_is_refused_at_once(
 
     assert response.status_code == status
     assert detail in response.text
+
+
+async def test_enough_test_images_give_no_warning(client: httpx.AsyncClient, stores: Stores) -> None:
+    shards = {Split.TRAIN: (SHARD,), Split.VAL: (), Split.TEST: (SHARD,)}
+    counts = DATASET_MANIFEST.counts.model_copy(update={"test": 200})
+    larger = DATASET_MANIFEST.model_copy(update={"shards": shards, "index": ROWS_FILE, "counts": counts})
+    publish(stores, PREPROCESS_REQUEST, larger)
+
+    assert (await client.post("/v1/pipelines", json=NIGHTLY)).json()["warning"] is None
 
 
 async def test_a_dataset_without_test_images_is_refused(client: httpx.AsyncClient, stores: Stores) -> None:

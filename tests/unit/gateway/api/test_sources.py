@@ -102,7 +102,7 @@ async def test_a_version_of_a_source_that_the_operator_does_not_allow_is_refused
         ({}, "source", "required"),
         ({"source": {"http": "x"}}, "source", "must name an upload or an s3 prefix"),
         ({"source": {"s3": "https://photos/pets"}}, "source.s3", "match pattern"),
-        (SOURCE | {"dataset": "cars"}, "dataset", "Extra inputs"),
+        (SOURCE | {"dataset": "cars"}, "dataset", "there is no field dataset"),
         (SOURCE | {"image": {"size": [0, 1]}}, "image.size[0]", "greater than or equal to 1"),
         ([], "body", "object"),
     ],

@@ -4,7 +4,7 @@ import pytest
 
 from contract.errors import Invalid
 from contract.pipelines import Gate
-from services.storage.people.gate import decide
+from services.storage.people.gate import decide, out_of_reach
 from tests.support.comparisons import BETTER, EVEN, WORSE, WORSE_ON_DOGS, Counts, report
 
 
@@ -27,6 +27,21 @@ from tests.support.comparisons import BETTER, EVEN, WORSE, WORSE_ON_DOGS, Counts
             id="the same answers",
         ),
         pytest.param(
+            {"cat": (25, 23, 0, 0)},
+            False,
+            "cats@5 is right on 92 % of 25 images, cats@4 on 92 %: not better; with 25 test images and a champion at"
+            " 92 %, no candidate can pass; about 63 test images are needed",
+            id="nobody could be better",
+        ),
+        pytest.param(
+            {"cat": (25, 23, 2, 0)},
+            False,
+            "cats@5 is right on 100 % of 25 images, cats@4 on 92 %: better by 8 points, but these are too few images to"
+            " be sure. A model that is no better would look as good in 25 % of cases, and 5 % is the most allowed; with"
+            " 25 test images and a champion at 92 %, no candidate can pass; about 63 test images are needed",
+            id="a perfect candidate on too few images",
+        ),
+        pytest.param(
             {"cat": (500, 450, 2, 0), "dog": (500, 450, 2, 0)},
             False,
             "cats@5 is right on 90.4 % of 1,000 images, cats@4 on 90 %: better by 0.4 points, 0.5 points needed",
@@ -36,16 +51,29 @@ from tests.support.comparisons import BETTER, EVEN, WORSE, WORSE_ON_DOGS, Counts
             BETTER,
             True,
             "cats@5 is right on 93.4 % of 1,000 images, cats@4 on 90 %: better by 3.4 points, with 95 % confidence by"
-            " at least 2.11 points, 0.5 points needed; no class is shown to fall by more than 5 points",
+            " at least 2.1 points, 0.5 points needed; no class is shown to fall by more than 5 points",
             id="better",
         ),
         pytest.param(
             WORSE_ON_DOGS,
             False,
             "cats@5 is right on 93.4 % of 1,000 images, cats@4 on 90 %: better by 3.4 points, with 95 % confidence by"
-            " at least 1.86 points, 0.5 points needed; but it is worse on 'dog': right on 81 % of 200 images, cats@4 on"
+            " at least 1.8 points, 0.5 points needed; but it is worse on 'dog': right on 81 % of 200 images, cats@4 on"
             " 90 %; a class may fall by 5 points",
             id="better overall and worse on one class",
+        ),
+        pytest.param(
+            {"cat": (300, 125, 175, 1)},
+            True,
+            "cats@5 is right on 99.7 % of 300 images, cats@4 on 41.7 %: better by 58 points, with 95 % confidence by at"
+            " least 53.1 points, 0.5 points needed; no class is shown to fall by more than 5 points",
+            id="one decimal",
+        ),
+        pytest.param(
+            {"cat": (3000, 2700, 14, 0)},
+            False,
+            "cats@5 is right on 90.5 % of 3,000 images, cats@4 on 90 %: better by 0.46 points, 0.5 points needed",
+            id="not rounded up to the margin",
         ),
         pytest.param(
             {"cat": (25, 20, 3, 1), "dog": (25, 20, 1, 0)},
@@ -140,3 +168,32 @@ def test_a_decision_has_the_classes_that_change_most() -> None:
 
     assert len(decision.classes) == 10
     assert all(change.worse == 2 for change in decision.classes[:10])
+
+
+@pytest.mark.parametrize(
+    ("images", "wrong", "gate", "reachable"),
+    [
+        (25, 2, Gate(), False),
+        (50, 4, Gate(), False),
+        (63, 5, Gate(), True),
+        (100, 5, Gate(confidence=0.99), False),
+        (100, 0, Gate(), False),
+        (10_000, 40, Gate(), False),
+        (10_000, 40, Gate(better_by=0.0), True),
+        (5, 5, Gate(), True),
+    ],
+)
+def test_a_gate_is_within_reach_if_a_perfect_candidate_passes(
+    images: int, wrong: int, gate: Gate, reachable: bool
+) -> None:
+    why = out_of_reach(images, 1 - wrong / images, gate)
+
+    perfect = decide(report({"cat": (images, images - wrong, wrong, 0)}), gate)
+    assert (why is None, perfect.passed) == (reachable, reachable)
+
+
+def test_a_champion_with_too_few_mistakes_is_not_to_be_beaten_on_more_images() -> None:
+    assert out_of_reach(1000, 0.996, Gate()) == (
+        "with 1,000 test images and a champion at 99.6 %, no candidate can pass: the champion makes too few mistakes"
+        " to be beaten by 0.5 points"
+    )

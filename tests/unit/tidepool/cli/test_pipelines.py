@@ -40,7 +40,10 @@ def test_ls_of_nothing_says_what_makes_one(deployment: Deployment) -> None:
 def test_show_says_what_the_gate_decided_and_why(deployment: Deployment) -> None:
     text = run("pipelines", "show", "pets-nightly").out
 
-    assert "gate: better by 0.5 %, with 95.0 % confidence; a class may fall by 5.0 %" in text
+    assert (
+        "gate: better by 0.5 percentage points, with 95 % confidence; a class may fall by 5 percentage points" in text
+    )
+    assert f"warning: {PIPELINE['warning']}" in text
     assert "started by labels: promoted" in text
     assert f"  {RUN['reason']}\n  {RUN['notes'][0]}" in text
     assert "champion: pet-cnn@1" in text
@@ -54,6 +57,7 @@ def test_create_sends_what_was_given_and_nothing_else(deployment: Deployment) ->
 
     created = run(*named, *options)
 
+    assert f"warning: {PIPELINE['warning']}" in created.out
     assert "tidepool pipelines run pets-nightly" in created.out
     assert deployment.bodies("POST") == [
         {
@@ -69,6 +73,13 @@ def test_create_sends_what_was_given_and_nothing_else(deployment: Deployment) ->
     ]
 
 
+def test_create_refuses_more_labels_than_the_api_takes(deployment: Deployment) -> None:
+    refused = run("pipelines", "create", "p", "--model", "m", "--dataset", "d", "--labels", "9" * 20)
+
+    assert (refused.code, deployment.requests) == (2, [])
+    assert "1000000" in refused.err
+
+
 @pytest.mark.parametrize("train", ["{", "[]"])
 def test_create_refuses_a_training_that_is_no_json_object(deployment: Deployment, train: str) -> None:
     refused = run("pipelines", "create", "p", "--model", "m", "--dataset", "d", "--train", train)
@@ -82,4 +93,21 @@ def test_a_pipeline_is_run_paused_resumed_and_deleted(deployment: Deployment) ->
     assert run("pipelines", "pause", "pets-nightly").out == "pets-nightly is paused.\n"
     run("pipelines", "resume", "pets-nightly")
     assert deployment.bodies("PATCH") == [{"paused": True}, {"paused": False}]
-    assert "Deleted the pipeline pets-nightly." in run("pipelines", "rm", "pets-nightly").err
+    assert "Deleted the pipeline pets-nightly." in run("pipelines", "rm", "pets-nightly", "--yes").err
+
+
+def test_rm_asks_before_it_deletes(deployment: Deployment) -> None:
+    kept = run("pipelines", "rm", "pets-nightly", typed="n\n")
+    assert "Delete the pipeline pets-nightly with its list of runs? It cannot be brought back." in kept.err
+    assert "Nothing was deleted." in kept.err
+    assert f"DELETE {URL}" not in deployment.paths
+
+    run("pipelines", "rm", "pets-nightly", typed="y\n")
+    assert f"DELETE {URL}" in deployment.paths
+
+
+def test_rm_without_a_terminal_needs_yes(deployment: Deployment) -> None:
+    refused = run("pipelines", "rm", "pets-nightly")
+
+    assert (refused.code, f"DELETE {URL}" in deployment.paths) == (2, False)
+    assert "Add --yes" in refused.err
