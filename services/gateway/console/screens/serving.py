@@ -37,17 +37,17 @@ def list_served(
 ) -> Response:
     """Models with their aliases, and their requests in this gateway."""
     screens = ModelScreens(viewer.stores.database, viewer.caller.project)
-    lines, served, following = screens.page(name.strip(), PAGE, cursor)
+    models = screens.page(name.strip(), PAGE, cursor)
     return page(
         request,
         viewer,
         "serving.html",
         screen="serving",
-        lines=lines,
-        served=served,
-        traffic={line.name: answered(_label(viewer, line.name)) for line in lines if served[line.name]},
+        lines=models.newest,
+        served=models.served,
+        traffic={line.name: answered(_label(viewer, line.name)) for line in models.newest if models.served[line.name]},
         since=STARTED,
-        next=following,
+        next=models.next,
         name=name.strip(),
         cursor=cursor,
     )
