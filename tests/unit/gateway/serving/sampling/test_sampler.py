@@ -1,6 +1,7 @@
 """Predictions that become items of the review queue, through the endpoint and the fast path."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,7 @@ from messaging.answering import BatchAnswers
 from messaging.in_memory import MemoryChannel
 from services.gateway.app import create_protocol
 from services.gateway.dependencies import Backends
+from services.gateway.serving.batching.metrics import answered
 from services.gateway.serving.predictor import ModelQuery
 from services.gateway.serving.sampling import sampler
 from services.gateway.serving.sampling.metrics import REASONS
@@ -146,6 +148,24 @@ async def test_a_doubtful_image_becomes_an_item_with_a_copy(
     with stores.database.read() as connection:
         assert connection.execute(select(object_references.c.key)).scalars().all().count(file["key"]) == 1
     assert project.sampling.get("pet-cnn", "production").stored_bytes == 3
+
+
+async def test_copies_for_reviews_are_no_requests_of_a_version(
+    client: httpx.AsyncClient, backends: Backends, stores: Stores, project: ProjectStores
+) -> None:
+    def requests() -> Counter[int]:
+        return Counter({version: one.requests for version, one in answered("pet-cnn").items()})
+
+    publish(stores, TRAIN_REQUEST, MODEL_MANIFEST)
+    project.models.split_alias("pet-cnn", "production", Traffic(versions={1: 100}, shadow=2))
+    project.sampling.set("pet-cnn", "production", DOUBTFUL)
+    before = requests()
+
+    await predict(client, backends, b"one", b"two")  # and a first request
+    await asyncio.gather(*backends.predictor._shadows._copies)
+
+    assert len(items(stores)) == 2
+    assert requests() - before == {1: 3, 2: 3}
 
 
 async def test_a_copy_is_made_in_a_batch_that_no_other_request_shares(
