@@ -168,6 +168,47 @@ async def test_copies_for_reviews_are_no_requests_of_a_version(
     assert requests() - before == {1: 3, 2: 3}
 
 
+async def test_what_is_left_to_count_is_counted_without_another_request(
+    client: httpx.AsyncClient,
+    backends: Backends,
+    stores: Stores,
+    project: ProjectStores,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sampler, "SYNC_S", 0.05)
+    project.sampling.set("pet-cnn", "production", DOUBTFUL)
+    away = DatabaseUnavailable("away")
+
+    def fail(*_: object) -> None:
+        raise away
+
+    async def until(condition: Callable[[], bool]) -> None:
+        for _ in range(500):
+            if condition():
+                return
+            await asyncio.sleep(0.01)
+        pytest.fail("it did not become true")
+
+    def seen() -> int:
+        return project.sampling.get("pet-cnn", "production").today.seen
+
+    await predict(client, backends, b"one", b"two")
+    await until(lambda: seen() == 3)
+
+    # also after an outage
+    with monkeypatch.context() as outage:
+        outage.setattr(stores.database, "write", fail)
+        await predict(client, backends, b"three")
+        await asyncio.sleep(0.2)
+    await until(lambda: seen() == 4)
+
+    # but no longer once the alias is gone
+    await predict(client, backends, b"four")
+    project.models.delete_alias("pet-cnn", "production")
+    (state,) = backends.predictor.sampler._states.values()
+    await until(lambda: state.timer is None and not state.syncing)
+
+
 async def test_a_copy_is_made_in_a_batch_that_no_other_request_shares(
     client: httpx.AsyncClient, backends: Backends, project: ProjectStores, channel: MemoryChannel
 ) -> None:
