@@ -1,13 +1,11 @@
 """The home screen."""
 
 import re
-from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
-from contract.access import DEFAULT_PROJECT, Role
+from contract.access import DEFAULT_PROJECT
 from contract.catalog import Traffic
 from contract.drift import DriftAlarm
 from contract.evaluation import EvaluationMetrics
@@ -19,19 +17,6 @@ from tests.examples.drift import DRIFT_ALARM
 from tests.support.publication import publish
 
 pytestmark = pytest.mark.anyio
-
-OWN = {"Sec-Fetch-Site": "same-origin"}
-
-
-@pytest.fixture
-async def browser(app: FastAPI, stores: Stores) -> AsyncIterator[httpx.AsyncClient]:
-    """A browser that is signed in."""
-    cookies = {"tidepool": stores.sessions.create(stores.of(DEFAULT_PROJECT).keys.create("ada", Role.ADMIN).id)}
-    transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(
-        transport=transport, base_url="https://tidepool", cookies=cookies, headers=OWN
-    ) as client:
-        yield client
 
 
 @pytest.mark.usefixtures("model")
