@@ -56,7 +56,7 @@ def test_a_slider_moves_traffic_from_one_version_to_another(page: Page, site: Si
     page.get_by_label("Share of version 3, percent").fill("40")
     page.get_by_role("button", name="Apply").click()
 
-    expect(page.get_by_role("status")).to_contain_text("version 3 40 %")
+    expect(page.get_by_role("status")).to_contain_text("clothing@production: version 3 gets 40 %")
     (alias,) = site.own.models.named("clothing").aliases
     assert (alias.versions, alias.shadow) == ({3: 40, 2: 60}, 4)
 
@@ -68,7 +68,7 @@ def test_the_shadow_is_promoted_and_rolled_back_with_one_click(page: Page, site:
     expect(page.get_by_role("status")).to_contain_text("version 4 now")
     page.get_by_role("button", name="Roll back").click()
 
-    expect(page.get_by_role("status")).to_contain_text("version 3 90 %, version 2 10 %, shadow 4")
+    expect(page.get_by_role("status")).to_contain_text("version 3 gets 90 %, version 2 gets 10 %, with version 4")
     assert findings(page) == []
 
 

@@ -20,7 +20,7 @@ from tidepool.stack.processes import mark, marked, stop, tear_down
 from tidepool.stack.shared_files import load_reports
 from tidepool.stack.supervisor import NAME as SUPERVISOR
 
-START_TIMEOUT_S = 60.0  # until every component must be ready
+START_TIMEOUT_S = 180.0  # until every component must be ready; a busy machine takes more than a minute
 POLL_S = 0.05  # between reads of the supervisor's reports
 MAX_RESTARTS = 3  # of one component, after which `up` fails
 TAIL = 20  # lines shown of a failed component's log

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, Table, func, select
+from sqlalchemy import ColumnElement, Select, Table, func, select, tuple_
 
 from contract.base import Frozen
 from contract.datasets import DatasetWarning
@@ -25,12 +25,17 @@ class DoubtfulDataset(Frozen):
 
 
 class ModelLine(Frozen):
-    """The newest version of a model; `shares` are version and percent of its production alias."""
+    """A model; `shares` are version and percent of its production alias, largest first.
+
+    `created_at` is of the `newest` version; the rest is of `version`, the first of the shares, or else the newest.
+    """
 
     name: str
     version: int
-    dataset: str | None
+    newest: int
+    newest_rejected: bool
     created_at: datetime
+    dataset: str | None
     rejected: str | None
     accuracy: float | None
     interval: tuple[float, float] | None
@@ -76,9 +81,23 @@ class HomeReader:
                 alias_weights.c.model.in_([row.name for row in rows]),
             )
             shares: dict[str, list[tuple[int, int]]] = defaultdict(list)
-            for weight in connection.execute(weights.order_by(alias_weights.c.weight.desc())):
+            largest_first = (alias_weights.c.weight.desc(), alias_weights.c.version.desc())
+            for weight in connection.execute(weights.order_by(*largest_first)):
                 shares[weight.model].append((weight.version, weight.weight))
-        return tuple(ModelLine(**_model(row), shares=tuple(shares[row.name])) for row in rows)
+            leading = [(name, versions[0][0]) for name, versions in shares.items()]
+            chosen = (table.project == self.project) & tuple_(table.name, table.version).in_(leading)
+            serving = {row.name: row for row in connection.execute(query.where(chosen))}
+        return tuple(
+            ModelLine(
+                **_numbers(serving.get(row.name, row)),
+                name=row.name,
+                newest=row.version,
+                newest_rejected=bool(row.rejected),
+                created_at=row.created_at,
+                shares=tuple(shares[row.name]),
+            )
+            for row in rows
+        )
 
 
 def newest_of(versions: Table, project: str) -> ColumnElement[bool]:
@@ -97,15 +116,13 @@ def _recent(query: Select[Any], versions: Table, project: str, limit: int) -> Se
     return query.join(chosen, same).order_by(table.created_at.desc())
 
 
-def _model(row: Any) -> dict[str, Any]:
+def _numbers(row: Any) -> dict[str, Any]:
     metrics = ((row.metrics or {}).get("test") or (row.metrics or {}).get("val")) or {}
     classes = {name: values["f1"] for name, values in (metrics.get("per_class") or {}).items() if values["support"]}
     weakest = min(classes, key=lambda name: classes[name], default=None)
     return {
-        "name": row.name,
         "version": row.version,
         "dataset": row.dataset,
-        "created_at": row.created_at,
         "rejected": row.rejected,
         "accuracy": metrics.get("accuracy"),
         "interval": metrics.get("accuracy_interval"),

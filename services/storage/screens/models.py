@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, RowMapping, Select, func, select
+from sqlalchemy import Connection, RowMapping, Select, func, select, tuple_
 
 from contract.base import Frozen
 from contract.catalog import Alias
@@ -49,6 +49,19 @@ class Served(Frozen):
     shadow: int | None
 
 
+class ModelPage(NamedTuple):
+    """Models by name, and the cursor of the next page.
+
+    `newest` are their newest versions, and `leading` those that get most of their requests: of the alias production, or
+    else of the first alias; without an alias, the newest.
+    """
+
+    newest: tuple[VersionLine, ...]
+    leading: dict[str, VersionLine]
+    served: dict[str, tuple[Served, ...]]
+    next: str | None
+
+
 @dataclass(frozen=True)
 class ModelScreens:
     """Reads a project's models."""
@@ -56,10 +69,8 @@ class ModelScreens:
     database: Database
     project: str
 
-    def page(
-        self, search: str, limit: int, cursor: str = ""
-    ) -> tuple[tuple[VersionLine, ...], dict[str, tuple[Served, ...]], str | None]:
-        """Return the newest versions of at most `limit` models by name, their aliases, and the next page's cursor."""
+    def page(self, search: str, limit: int, cursor: str = "") -> ModelPage:
+        """Return at most `limit` models."""
         newest = select(_TABLE.name, func.max(_TABLE.version).label("version"), func.count().label("versions"))
         newest = newest.where(_TABLE.project == self.project).group_by(_TABLE.name).order_by(_TABLE.name)
         if search:
@@ -73,7 +84,8 @@ class ModelScreens:
             rows = connection.execute(query.order_by(_TABLE.name)).mappings().all()
             lines = tuple(_line(row) for row in rows[:limit])
             served = self._served(connection, [line.name for line in lines])
-        return lines, served, lines[-1].name if len(rows) > limit else None
+            leading = self._leading(connection, lines, served)
+        return ModelPage(lines, leading, served, lines[-1].name if len(rows) > limit else None)
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all models that have a version which was not rejected."""
@@ -101,6 +113,20 @@ class ModelScreens:
             raise NotFound(f"there is no model {name}")
         lines = tuple(_line(row) for row in rows[:limit])
         return lines, pointed, lines[-1].version if len(rows) > limit else None
+
+    def _leading(
+        self, connection: Connection, newest: Collection[VersionLine], served: dict[str, tuple[Served, ...]]
+    ) -> dict[str, VersionLine]:
+        leading = {line.name: line for line in newest}
+        others = list[tuple[str, int]]()
+        for line in newest:
+            aliases = sorted(served[line.name], key=lambda one: one.alias != "production")
+            if aliases and (version := aliases[0].shares[0][0]) != line.version:
+                others.append((line.name, version))
+        if others:
+            query = _lines().where(_TABLE.project == self.project, tuple_(_TABLE.name, _TABLE.version).in_(others))
+            leading |= {row["name"]: _line(row) for row in connection.execute(query).mappings()}
+        return leading
 
     def _served(self, connection: Connection, names: Collection[str]) -> dict[str, tuple[Served, ...]]:
         weights, pointed = alias_weights.c, aliases.c

@@ -20,17 +20,18 @@ Search = Annotated[str, Query(max_length=63)]
 def list_models(
     request: Request, viewer: ViewerDep, name: Search = "", cursor: Annotated[str, Query(max_length=64)] = ""
 ) -> Response:
-    """Models by name, each with its newest version and what serves."""
+    """Models by name, each with what serves, the numbers of that version, and the newest version."""
     screens = ModelScreens(viewer.stores.database, viewer.caller.project)
-    lines, served, following = screens.page(name.strip(), PAGE, cursor)
+    models = screens.page(name.strip(), PAGE, cursor)
     return page(
         request,
         viewer,
         "models.html",
         screen="models",
-        lines=lines,
-        served=served,
-        next=following,
+        lines=models.newest,
+        leading=models.leading,
+        served=models.served,
+        next=models.next,
         name=name.strip(),
         cursor=cursor,
     )

@@ -37,17 +37,17 @@ def list_served(
 ) -> Response:
     """Models with their aliases, and their requests in this gateway."""
     screens = ModelScreens(viewer.stores.database, viewer.caller.project)
-    lines, served, following = screens.page(name.strip(), PAGE, cursor)
+    models = screens.page(name.strip(), PAGE, cursor)
     return page(
         request,
         viewer,
         "serving.html",
         screen="serving",
-        lines=lines,
-        served=served,
-        traffic={line.name: answered(_label(viewer, line.name)) for line in lines if served[line.name]},
+        lines=models.newest,
+        served=models.served,
+        traffic={line.name: answered(_label(viewer, line.name)) for line in models.newest if models.served[line.name]},
         since=STARTED,
-        next=following,
+        next=models.next,
         name=name.strip(),
         cursor=cursor,
     )
@@ -108,7 +108,7 @@ async def set_traffic(request: Request, viewer: ViewerDep, model: NamePath, alia
         traffic = Traffic(versions=versions, shadow=int(shadow) if shadow.isdecimal() else None)
     except ValidationError as error:
         raise Invalid("versions are numbers from 1") from error
-    return await run_in_threadpool(_set, viewer, model, alias, traffic)
+    return await run_in_threadpool(_set, viewer, model, alias, traffic, "again" in form)
 
 
 @router.post("/serving/{model}/{alias}/delete", dependencies=MAY_CHANGE)
@@ -119,11 +119,18 @@ def delete_alias(viewer: ViewerDep, model: NamePath, alias: NamePath) -> Respons
     return redirect(f"/serving/{model}", f"The alias {alias} is gone.")
 
 
-def _set(viewer: Viewer, model: str, alias: str, traffic: Traffic) -> Response:
+def _set(viewer: Viewer, model: str, alias: str, traffic: Traffic, again: bool) -> Response:
+    """Set the traffic, and say so; `again` if the alias had this traffic before."""
     viewer.stores.models.split_alias(model, alias, traffic)
     viewer.backends.forget_models()
-    shares = ", ".join(f"version {version} {share} %" for version, share in traffic.versions.items())
-    return redirect(f"/serving/{model}", f"{alias}: {shares}{f', shadow {traffic.shadow}' if traffic.shadow else ''}.")
+    versions = traffic.versions
+    if len(versions) == 1:
+        text = f"{model}@{alias} is version {next(iter(versions))} {'again' if again else 'now'}"
+    else:
+        shares = (f"version {version} gets {share} %" for version, share in versions.items())
+        text = f"{model}@{alias}: {', '.join(shares)}"
+    shadow = f", with version {traffic.shadow} as its shadow" if traffic.shadow else ""
+    return redirect(f"/serving/{model}", f"{text}{shadow}.")
 
 
 def _label(viewer: Viewer, model: str) -> str:

@@ -78,7 +78,8 @@ class Lane:
         try:
             self._waiting.add(request)
         except Overloaded:
-            self._metrics.refused.inc()
+            if not request.for_review:
+                self._metrics.refused.inc()
             raise
         self._deadlines.add(request, within_s)
         if not self._scheduled and len(self._flights) < self._room():

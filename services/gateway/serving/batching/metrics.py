@@ -69,7 +69,9 @@ class LaneMetrics:
         return cls(queue, total, inference, size, REFUSED.labels(*labels))
 
     def landed(self, requests: list[Request], reply: Reply) -> None:
-        """Record a batch that was answered just now."""
+        """Record a batch that was answered just now, unless the sampler has sent it, whose requests travel alone."""
+        if requests[0].for_review:
+            return
         now, inference = time.perf_counter(), reply.inference_ms / 1e3
         self.inference.observe(inference)
         self.size.observe(len(requests))

@@ -39,18 +39,21 @@ _LEFT = Question(Tensors(()), 0.0, "")  # replaces the question of a request tha
 class Request:
     """A question and the callback for its outcome; done once it is answered, expired or abandoned.
 
-    `size` are the bytes of its image or tensors; `counted`, whether they count as waiting. It uses a callback because a
-    Future costs a turn of the event loop per request. `traced` has its spans, if the code that makes it is traced.
+    `size` are the bytes of its image or tensors; `counted`, whether they count as waiting; `for_review`, whether it
+    asks for a copy for the review queue, so no client waits for it. It uses a callback because a Future costs a turn
+    of the event loop per request. `traced` has its spans, if the code that makes it is traced.
     """
 
-    __slots__ = ("_then", "_timer", "counted", "done", "flight", "question", "since", "size", "traced")
+    __slots__ = ("_then", "_timer", "counted", "done", "flight", "for_review", "question", "since", "size", "traced")
 
     def __init__(self, question: Question, then: Then) -> None:
         payload = question.payload
         self.question = question
         if isinstance(payload, EncodedImage):
             self.size = len(payload.file)
+            self.for_review = payload.copy
         else:
+            self.for_review = False
             self.size = sum([len(tensor.data) for tensor in payload.inputs])
         self.since = time.perf_counter()
         self.done = False

@@ -10,7 +10,7 @@ import structlog
 import uuid_utils
 
 from contract.artifacts import Bucket, review_key
-from contract.errors import ObjectsUnavailable, TidepoolError
+from contract.errors import DatabaseUnavailable, ObjectsUnavailable, TidepoolError
 from contract.inference import Scores, Target
 from contract.reviews import MOST_GUESSES, NewReview
 from contract.sampling import ReviewSampling, SampleSource
@@ -40,7 +40,7 @@ class Sample(NamedTuple):
 
 
 class Admission:
-    """Runs in a thread; no error leaves it."""
+    """Runs in a thread. No error leaves it, except for Conflict if the alias was deleted."""
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
@@ -96,7 +96,7 @@ class Admission:
         """Add to the counters of an alias and return those of all gateways; None if the database does not answer."""
         try:
             return self._stores.of(alias.project).sampling_counts(alias.model, alias.alias).sync(counts, measure)
-        except TidepoolError as error:  # also Conflict: the alias was deleted
+        except DatabaseUnavailable as error:
             log.info("samples not counted", model=alias.model, alias=alias.alias, code=error.code)
             return None
 

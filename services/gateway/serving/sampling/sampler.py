@@ -17,7 +17,7 @@ import structlog
 from msgspec.structs import replace
 
 from contract.base import Version
-from contract.errors import TidepoolError
+from contract.errors import Conflict, TidepoolError
 from contract.inference import EncodedImage, Scores, Target
 from contract.reviews import MOST_GUESSES
 from contract.sampling import SampleSource
@@ -32,7 +32,7 @@ MOST_BYTES = 32 << 20  # of the images that wait
 MOST_ALIASES = 1024  # with a pace; the least recently created one goes first
 MOST_RECENT = 4096  # images that were taken lately, by their hash
 UPDATE_S = 1.0
-SYNC_S = 5.0
+SYNC_S = 5.0  # from a prediction to when its count is in the database
 MEASURE_S = 60.0  # the bytes of an alias's copies; this gateway adds its own meanwhile
 COPY_WITHIN_S = 10.0
 PAUSE_S = 0.25  # after each sample, which takes some milliseconds of CPU time; a burst must not slow predictions down
@@ -50,7 +50,8 @@ class _State:
         self.plan = plan
         self.pace = Pace(plan.since.timestamp(), clock)
         self.stored_bytes = 0
-        self.updated = self.synced = self.measured = 0.0
+        self.updated = self.measured = 0.0
+        self.timer: asyncio.TimerHandle | None = None  # of the next sync, while there may be something to send
         self.syncing = False
         self.known = False  # what is left of the day's budget; without it, each restart would begin with a burst
 
@@ -93,12 +94,15 @@ class Sampler:
             state.pace.use(plan.settings, plan.has_shadow)
         now = self._clock()
         if now - state.updated >= UPDATE_S:
-            self._update(state, now)
+            state.updated = now
+            state.pace.update()
         label = scores.best[0][0]
         room = state.known and len(self._waiting) < MOST_WAITING
         source = state.pace.choose(label, scores.margin, other, room)
         if source is not None:
             self._take(state, Sample(plan.alias, source, target, file, prediction, scores), label)
+        if state.timer is None:
+            self._sync_later(state)
 
     async def idle(self) -> None:
         """Wait until nothing waits."""
@@ -125,13 +129,22 @@ class Sampler:
             self._states.popitem(last=False)
         state = self._states[plan.alias] = _State(plan, self._clock)
         state.pace.use(plan.settings, plan.has_shadow)
+        self._sync_soon(state)  # what other gateways have counted today
         return state
 
-    def _update(self, state: _State, now: float) -> None:
-        state.updated = now
-        state.pace.update()
-        if now - state.synced >= SYNC_S and not state.syncing:
-            state.synced, state.syncing = now, True
+    def _sync_later(self, state: _State) -> None:
+        state.timer = asyncio.get_running_loop().call_later(SYNC_S, self._sync_rest, state, context=Context())
+
+    def _sync_rest(self, state: _State) -> None:
+        state.timer = None
+        if any(state.pace.unsent.values()):
+            self._sync_soon(state)
+
+    def _sync_soon(self, state: _State) -> None:
+        if state.syncing:
+            self._sync_later(state)
+        else:
+            state.syncing = True
             self._enqueue(state)
 
     def _enqueue(self, item: "Sample | _State") -> None:
@@ -158,9 +171,14 @@ class Sampler:
         try:
             measure = self._clock() - state.measured >= MEASURE_S
             counted = await self._in_thread(self._admission.sync, state.plan.alias, sent, measure)
+        except Conflict:  # the alias was deleted
+            return
         finally:
             state.syncing = False
-        if counted is not None:
+        if counted is None:
+            if state.timer is None:
+                self._sync_later(state)
+        else:
             state.known = True
             if counted.stored_bytes is not None:
                 state.stored_bytes, state.measured = counted.stored_bytes, self._clock()

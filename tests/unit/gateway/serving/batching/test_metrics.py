@@ -1,14 +1,17 @@
 """The metrics of the batcher."""
 
+import asyncio
+
 import pytest
 from prometheus_client import REGISTRY
 
 from contract.access import DEFAULT_PROJECT
 from contract.errors import Overloaded
-from contract.inference import Target
+from contract.inference import EncodedImage, Target
 from messaging.version_labels import OTHER, VersionLabels
 from services.gateway.serving.batching import metrics
-from tests.unit.gateway.serving.batching.pool import ARTIFACT, Pool, settled
+from services.gateway.serving.batching.request import BatchedAnswer
+from tests.unit.gateway.serving.batching.pool import ARTIFACT, PATIENCE_S, Pool, settled
 
 pytestmark = pytest.mark.anyio
 
@@ -47,6 +50,24 @@ async def test_refusals_are_counted() -> None:
         await pool.ask("too many", TARGET)
 
     assert value("tidepool_predictions_refused_total") == before + 1
+
+
+async def test_copies_for_reviews_are_not_counted() -> None:
+    names = ["seconds_count", "queue_seconds_count", "inference_seconds_count", "batch_requests_count"]
+    names = [*(f"tidepool_prediction_{name}" for name in names), "tidepool_predictions_refused_total"]
+    before = [*map(value, names)]
+    pool = Pool(waiting=1, flights=1)
+    asks = []
+    for _ in range(3):
+        asks.append(asyncio.create_task(pool.batcher.ask(TARGET, EncodedImage(b"image", copy=True), PATIENCE_S)))
+        await settled()
+    for number in range(2):
+        await pool.reply(number)
+
+    *answers, refusal = await asyncio.gather(*asks, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [BatchedAnswer, BatchedAnswer]
+    assert isinstance(refusal, Overloaded)
+    assert [*map(value, names)] == before
 
 
 async def test_many_versions_share_time_series(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Predictions that become items of the review queue, through the endpoint and the fast path."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,7 @@ from messaging.answering import BatchAnswers
 from messaging.in_memory import MemoryChannel
 from services.gateway.app import create_protocol
 from services.gateway.dependencies import Backends
+from services.gateway.serving.batching.metrics import answered
 from services.gateway.serving.predictor import ModelQuery
 from services.gateway.serving.sampling import sampler
 from services.gateway.serving.sampling.metrics import REASONS
@@ -146,6 +148,65 @@ async def test_a_doubtful_image_becomes_an_item_with_a_copy(
     with stores.database.read() as connection:
         assert connection.execute(select(object_references.c.key)).scalars().all().count(file["key"]) == 1
     assert project.sampling.get("pet-cnn", "production").stored_bytes == 3
+
+
+async def test_copies_for_reviews_are_no_requests_of_a_version(
+    client: httpx.AsyncClient, backends: Backends, stores: Stores, project: ProjectStores
+) -> None:
+    def requests() -> Counter[int]:
+        return Counter({version: one.requests for version, one in answered("pet-cnn").items()})
+
+    publish(stores, TRAIN_REQUEST, MODEL_MANIFEST)
+    project.models.split_alias("pet-cnn", "production", Traffic(versions={1: 100}, shadow=2))
+    project.sampling.set("pet-cnn", "production", DOUBTFUL)
+    before = requests()
+
+    await predict(client, backends, b"one", b"two")  # and a first request
+    await asyncio.gather(*backends.predictor._shadows._copies)
+
+    assert len(items(stores)) == 2
+    assert requests() - before == {1: 3, 2: 3}
+
+
+async def test_what_is_left_to_count_is_counted_without_another_request(
+    client: httpx.AsyncClient,
+    backends: Backends,
+    stores: Stores,
+    project: ProjectStores,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sampler, "SYNC_S", 0.05)
+    project.sampling.set("pet-cnn", "production", DOUBTFUL)
+    away = DatabaseUnavailable("away")
+
+    def fail(*_: object) -> None:
+        raise away
+
+    async def until(condition: Callable[[], bool]) -> None:
+        for _ in range(500):
+            if condition():
+                return
+            await asyncio.sleep(0.01)
+        pytest.fail("it did not become true")
+
+    def seen() -> int:
+        return project.sampling.get("pet-cnn", "production").today.seen
+
+    await predict(client, backends, b"one", b"two")
+    await until(lambda: seen() == 3)
+
+    # also after an outage
+    with monkeypatch.context() as outage:
+        outage.setattr(stores.database, "write", fail)
+        await predict(client, backends, b"three")
+        await asyncio.sleep(0.2)
+    await until(lambda: seen() == 4)
+
+    # but no longer once the alias is gone
+    await predict(client, backends, b"four")
+    project.models.delete_alias("pet-cnn", "production")
+    (state,) = backends.predictor.sampler._states.values()
+    await until(lambda: state.timer is None and not state.syncing)
 
 
 async def test_a_copy_is_made_in_a_batch_that_no_other_request_shares(
