@@ -18,6 +18,7 @@ from services.preprocess.tables import Table, normalised_column, read_table
 MOST_BYTES = 128 * MIB
 MOST_JSON_BYTES = 64 * MIB  # takes about ten times as much memory
 MOST_ROWS = 2_000_000
+_IMAGES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"RIFF", b"II*\0", b"MM\0*")
 _LABEL = "label"  # the name of the tag in Tidepool's exports
 _OWN = frozenset(  # fields that Label Studio and Tidepool's exports add
     {
@@ -42,6 +43,8 @@ def read_labels(path: Path) -> Iterator[LabelRow]:
     """Yield the rows of a file; raise BadDataset if it is in no known format."""
     require_size(path.stat().st_size)
     data = path.read_bytes()
+    if data.startswith(_IMAGES):
+        raise BadDataset("this is an image and not a file of labels; send what Label Studio exports as JSON or CSV")
     text = data.removeprefix(b"\xef\xbb\xbf").lstrip()
     if text[:1] in (b"[", b"{"):
         if len(text) > MOST_JSON_BYTES:

@@ -158,3 +158,20 @@ def test_screens_about_models_fit_a_narrow_dark_screen(new_page: NewPage, path: 
 
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert findings(page) == []
+
+
+def test_an_image_is_erased_after_a_question(page: Page, site: Site, complaints: Complaints) -> None:
+    complaints.expected.append("503")  # the seed has no originals
+    page.goto("/datasets/clothing/1/images")
+    page.locator(".images a").first.click()
+    page.get_by_role("button", name="Erase").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("The image cannot be brought back")
+    dialog.get_by_role("button", name="Back").click()
+    assert site.own.jobs.list(JobFilter(kind=JobKind.ERASE), 10).items == ()
+
+    page.get_by_role("button", name="Erase").click()
+    dialog.get_by_role("button", name="Erase").click()
+    expect(page.get_by_text("The image is being erased.")).to_be_visible()
+    (job,) = site.own.jobs.list(JobFilter(kind=JobKind.ERASE), 10).items
+    assert page.url.endswith(f"/jobs/{job.id}")

@@ -106,16 +106,17 @@ def import_labels(
         _print_result(follow(client, job), as_json)
 
 
-@command("diff", "tidepool datasets diff pets@4 3", "tidepool datasets diff pets@4 3 --json", group=datasets)
+@command("diff", "tidepool datasets diff pets@4 3", "tidepool datasets diff pets@4 pets@3 --json", group=datasets)
 def diff(
     version: Version,
-    base: Annotated[int, typer.Argument(metavar="VERSION", help="The version to compare it with.", min=1)],
+    base: Annotated[str, typer.Argument(metavar="VERSION", help="The version to compare it with, like 2 or pets@2.")],
     project: Project = None,
     as_json: Json = False,
 ) -> None:
     """Show which images were added, removed or relabelled since another version."""
+    number = _number_of(base, version.partition("@")[0])
     with connected(project) as client:
-        difference = client.datasets.diff(version, base)
+        difference = client.datasets.diff(version, number)
     if as_json:
         print_json(difference)
         return
@@ -126,6 +127,16 @@ def diff(
     left = difference.added + difference.removed + difference.relabelled + difference.moved - len(rows)
     if left:
         note(f"{left} more images differ; --json prints a page of them, the console shows all.")
+
+
+def _number_of(text: str, dataset: str) -> int:
+    """Return the version that `3` or `pets@3` names; raises WrongUsage, also for a version of another dataset."""
+    name, _, number = text.rpartition("@")
+    if name not in ("", dataset):
+        raise WrongUsage(f"{text} is not of the dataset {dataset}. Only versions of the same dataset can be compared.")
+    if not number.isdecimal() or not int(number):
+        raise WrongUsage(f"{text} names no version. Write its number, or the version like {dataset}@3.")
+    return int(number)
 
 
 @command("export", "tidepool datasets export pets@3", "tidepool datasets export pets@3 --format coco", group=datasets)

@@ -5,17 +5,14 @@ from typing import Annotated
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Response
 
-from contract.audit import AuditAction
 from contract.image_index import ImageHolding
 from contract.jobs import Job
-from contract.kinds.erase import EraseRequest, EraseSpec
 from services.gateway.api.images import HashPath
 from services.gateway.api.jobs import located
 from services.gateway.dependencies import MAY_READ, MAY_WRITE, BackendsDep, StoresDep
 from services.gateway.edge.problems import documented
 from services.gateway.edge.request_id import current_request_id
 from services.gateway.images.everywhere import Everywhere
-from services.storage.stores import ProjectStores
 
 router = APIRouter(prefix="/v1/images", tags=["data"])
 
@@ -41,21 +38,6 @@ async def erase_image(sha256: HashPath, response: Response, backends: BackendsDe
     While it runs, a repetition gets the same job. Copies of the image that were sampled for review have hashes of their
     own, also in dataset versions; each is erased by a job of its own, and the answer is the last of these jobs.
     """
-    job = await to_thread.run_sync(_erase, everywhere, sha256, limiter=backends.image_limiter)
+    request_id = current_request_id()
+    job = await to_thread.run_sync(everywhere.erase, sha256, request_id, limiter=backends.image_limiter)
     return located(job, response)
-
-
-def _erase(everywhere: Everywhere, sha256: str) -> Job:
-    stores = everywhere.stores
-    if (running := stores.holdings.erasing(sha256)) is not None:
-        return running
-    # All jobs are created first: the erasure of a copy also deletes the item that names its original.
-    return [_job(stores, one) for one in everywhere.require(sha256)][-1]
-
-
-def _job(stores: ProjectStores, sha256: str) -> Job:
-    if (running := stores.holdings.erasing(sha256)) is not None:
-        return running
-    job = stores.jobs.create(EraseRequest(kind="erase", spec=EraseSpec(sha256=sha256)), current_request_id())
-    stores.audit.add(AuditAction.DELETE, f"images/{sha256}", f"jobs/{job.id}")
-    return job

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, field_validator
 from starlette.concurrency import run_in_threadpool
 
 from contract.artifacts import Bucket, upload_key
@@ -28,6 +28,13 @@ class NewUploadRequest(Frozen):
     filename: Annotated[str, StringConstraints(min_length=1, max_length=255)]
     size: Positive
     sha256: Sha256 | None = None
+
+    @field_validator("size", mode="before")
+    @classmethod
+    def _check_size(cls, size: object) -> object:
+        if type(size) is int and size == 0:
+            raise ValueError("the file is empty")
+        return size
 
 
 class NewUpload(Upload):

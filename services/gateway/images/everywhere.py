@@ -1,12 +1,15 @@
-"""Finds everything in a project that holds an image."""
+"""Finds everything in a project that holds an image, and erases it."""
 
 import io
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from contract.artifacts import ObjectRef
+from contract.audit import AuditAction
 from contract.errors import NotFound
 from contract.image_index import HeldImage, ImageHolding
+from contract.jobs import Job
+from contract.kinds.erase import EraseRequest, EraseSpec
 from contract.references import Reference
 from media.image_index import find_images
 from media.image_rows import ImageRows, has_rows
@@ -28,13 +31,17 @@ class Everywhere:
     objects: Objects
     indexes: IndexCache
 
-    def require(self, sha256: str) -> tuple[str, ...]:
-        """Return the hashes under which versions or the review queue of the project have the image, its own last.
+    def erase(self, sha256: str, request_id: str | None) -> Job:
+        """Start a job that erases the image, and one for each copy of it that was sampled; return the last of them.
 
-        The others are of copies of samples, which versions may have too. Raises NotFound if nothing has the image.
+        If the image is being erased already, the job that does it is returned. Raises NotFound if nothing has it.
         """
+        if (running := self.stores.holdings.erasing(sha256)) is not None:
+            return running
         occurrences = self._occurrences(sha256, self.stores.holdings.versions())
-        return _hashes(sha256, self.stores.holdings.reviews(sha256).values(), occurrences)
+        hashes = _hashes(sha256, self.stores.holdings.reviews(sha256).values(), occurrences)
+        # All jobs are created first: the erasure of a copy also deletes the item that names its original.
+        return [self._erase(one, request_id) for one in hashes][-1]
 
     def holding(self, sha256: str) -> ImageHolding:
         """Return what has the image or a copy of it, and the models that were trained with it.
@@ -65,6 +72,13 @@ class Everywhere:
             erasing=erasing and erasing.id,
             not_searched=(*(str(version) for version, index in versions.items() if index is None), *skipped),
         )
+
+    def _erase(self, sha256: str, request_id: str | None) -> Job:
+        if (running := self.stores.holdings.erasing(sha256)) is not None:
+            return running
+        job = self.stores.jobs.create(EraseRequest(kind="erase", spec=EraseSpec(sha256=sha256)), request_id)
+        self.stores.audit.add(AuditAction.DELETE, f"images/{sha256}", f"jobs/{job.id}")
+        return job
 
     def _occurrences(self, sha256: str, versions: dict[Reference, ObjectRef | None]) -> Iterator[HeldImage]:
         for reference, index in versions.items():

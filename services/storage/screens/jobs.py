@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import RowMapping, Select, func, select
 
 from contract.base import Frozen
-from contract.errors import NotFound
+from contract.errors import Invalid, NotFound, Refused, TooLarge, UnsupportedMedia
 from contract.jobs import LIVE, EventKind, JobEvent, JobState
 from services.storage.database import Database
 from services.storage.jobs.rows import id_at, newest
@@ -15,6 +15,8 @@ from services.storage.tables import job_events, jobs, usage
 
 MOST_LOGS = 500  # of one job, the newest
 MOST_METRICS = 2000
+_BAD_INPUT: tuple[type[Refused], ...] = (Invalid, *Invalid.__subclasses__(), TooLarge, UnsupportedMedia)
+BAD_INPUT = frozenset(error.code for error in _BAD_INPUT)
 
 
 class Run(Frozen):
@@ -65,6 +67,11 @@ class JobRow(Run):
     @property
     def retryable(self) -> bool:
         return self.state in {JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED} and self.retried_as is None
+
+    @property
+    def has_bad_input(self) -> bool:
+        """Whether it failed because of what it was given, so that trying again would fail, too."""
+        return self.error_code in BAD_INPUT
 
 
 _COLUMNS = tuple(JobRow.model_fields)

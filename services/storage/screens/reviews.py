@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, Text, cast, exists, func, select
 
 from contract.base import Frozen
 from contract.reviews import ReviewSource
 from services.storage.database import Database
 from services.storage.people.queue import ReviewFilter, answered_by, matching
-from services.storage.tables import review_answers, review_items
+from services.storage.tables import dataset_versions, review_answers, review_items
 
 MOST_COUNTED = 10_000  # open items; counting more would take longer than the number is worth
 _ITEM = ("source", "state", "model", "alias", "dataset", "sha256", "label_now", "applied_to")
@@ -37,7 +37,7 @@ class Standing(NamedTuple):
 
 
 class RecentAnswer(Frozen):
-    """An answer of a person, and the image that it is about."""
+    """An answer of a person, and the image that it is about: an image of a dataset version, or the copy of a sample."""
 
     item_id: str
     reviewer: str
@@ -54,6 +54,8 @@ class RecentAnswer(Frozen):
     sha256: str
     label_now: str | None
     applied_to: str | None
+    has_version: bool
+    has_copy: bool
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,13 @@ class ReviewScreens:
     def recent(self, limit: int) -> tuple[RecentAnswer, ...]:
         """Return the newest answers that were not undone."""
         columns = [review_answers.c[name] for name in _ANSWER] + [review_items.c[name] for name in _ITEM]
+        version = dataset_versions.c
+        in_project = version.project == self.project
+        has_version = exists().where(
+            in_project, version.name + "@" + cast(version.version, Text) == review_items.c.dataset
+        )
         query = (
-            select(*columns)
+            select(*columns, has_version.label("has_version"), review_items.c.file.is_not(None).label("has_copy"))
             .join(review_items, review_items.c.id == review_answers.c.item_id)
             .where(review_answers.c.project == self.project, review_answers.c.undone_at.is_(None))
             .order_by(review_answers.c.at.desc(), review_answers.c.item_id.desc())

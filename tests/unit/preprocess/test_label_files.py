@@ -8,6 +8,7 @@ import pytest
 
 from contract.errors import BadDataset
 from services.preprocess.label_files import LabelRow, read_labels
+from tests.support.images import png
 from tests.support.label_studio import annotated, annotation, choices, completed, min_row
 
 HASH = "a" * 64
@@ -96,3 +97,11 @@ def test_tables_are_read_too(tmp_path: Path, table: str) -> None:
 def test_another_file_is_refused_with_what_to_send(tmp_path: Path, content: str, message: str) -> None:
     with pytest.raises(BadDataset, match=message):
         rows_of(tmp_path, content)
+
+
+def test_an_image_is_no_file_of_labels(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_bytes(png())
+
+    with pytest.raises(BadDataset, match="this is an image and not a file of labels"):
+        list(read_labels(path))

@@ -20,7 +20,8 @@ from services.storage.screens.jobs import JobQuery, JobScreens
 
 router = APIRouter(include_in_schema=False)
 
-RUNNING, FAILED, MODELS = 5, 5, 6
+RUNNING, FAILED, MODELS = 5, 100, 6
+FAILED_SHOWN = 3  # of at most FAILED that are counted
 PIPELINES = 50  # of which the newest runs show
 FAILED_FOR = timedelta(days=7)
 DAYS = 7
@@ -69,6 +70,7 @@ def home(request: Request, viewer: ViewerDep) -> Response:
         screen="home",
         running=running,
         failed=jobs.failed_since(FAILED_FOR, FAILED),
+        failed_shown=FAILED_SHOWN,
         doubtful=reader.doubtful(),
         drifts=from_thread.run(viewer.backends.drift_alarms.get, project),
         pipelines=_newest_runs(viewer),

@@ -9,10 +9,12 @@ from contract.image_index import ImagePage
 from contract.references import Reference
 from media.warned_images import COPIES, ListedPage, names_images
 from services.gateway.api.images import HashPath
-from services.gateway.console.pages import page
-from services.gateway.console.viewer import MAY_SEE, Viewer, ViewerDep
+from services.gateway.console.pages import page, redirect
+from services.gateway.console.viewer import MAY_CHANGE, MAY_SEE, Viewer, ViewerDep
 from services.gateway.dependencies import NamePath, VersionPath
+from services.gateway.edge.request_id import current_request_id
 from services.gateway.images.differences import Differences
+from services.gateway.images.everywhere import Everywhere
 from services.gateway.images.library import Library
 
 router = APIRouter(include_in_schema=False)
@@ -105,7 +107,19 @@ def show_image(request: Request, viewer: ViewerDep, name: NamePath, version: Ver
         reference=str(reference),
         image=details.occurrences[0],
         details=details,
+        reviews=len(viewer.stores.holdings.reviews(sha256)),
+        erasing=viewer.stores.holdings.erasing(sha256),
     )
+
+
+@router.post("/datasets/{name}/{version}/images/{sha256}/erase", dependencies=MAY_CHANGE)
+def erase_image(viewer: ViewerDep, name: NamePath, version: VersionPath, sha256: HashPath) -> Response:
+    """Erase an image everywhere in the project."""
+    library_of(viewer).require(Reference(name=name, version=version), sha256)
+    backends = viewer.backends
+    everywhere = Everywhere(viewer.stores, backends.stores.objects, backends.indexes)
+    job = everywhere.erase(sha256, current_request_id())
+    return redirect(f"/jobs/{job.id}", "The image is being erased.")
 
 
 @router.get("/datasets/{name}/compare/{before}/{after}", dependencies=MAY_SEE)

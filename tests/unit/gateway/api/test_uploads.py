@@ -50,6 +50,12 @@ async def test_a_file_that_differs_from_its_announcement_is_refused(
         assert reason in problem(response, 422, "invalid").detail
 
 
+async def test_an_empty_file_is_refused(client: httpx.AsyncClient) -> None:
+    response = await client.post("/v1/uploads", json={"filename": "labels.csv", "size": 0})
+
+    assert problem(response, 422, "invalid").detail == "size: the file is empty"
+
+
 async def test_a_file_of_another_size_is_refused_without_reading_it(
     client: httpx.AsyncClient, objects: MemoryObjects, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,11 +8,13 @@ import pytest
 from contract.access import DEFAULT_PROJECT
 from contract.catalog import Traffic
 from contract.drift import DriftAlarm
+from contract.errors import BadArchive, Conflict, TidepoolError
 from contract.evaluation import EvaluationMetrics
 from services.gateway.dependencies import Backends
+from services.storage.jobs.leases import Leases
 from services.storage.people.drift import Drift
 from services.storage.stores import Stores
-from tests.examples import METRICS, MODEL_MANIFEST, TRAIN_REQUEST
+from tests.examples import METRICS, MODEL_MANIFEST, PREPROCESS_REQUEST, TRAIN_REQUEST
 from tests.examples.drift import DRIFT_ALARM
 from tests.support.publication import publish
 
@@ -69,3 +71,29 @@ async def test_after_a_rollback_the_numbers_are_those_of_the_version_that_serves
     assert "96.0 %" not in rolled_back
     assert "v3, " in rolled_back  # the newest
     assert "pets@4 96.0 %" in divided
+
+
+def fail(stores: Stores, error: TidepoolError) -> str:
+    """Create a job that fails; return its id."""
+    job = stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
+    leases = Leases(stores.database)
+    claim = leases.claim("preprocess", "worker")
+    assert claim is not None
+    leases.fail(claim.lease, error)
+    return job.id
+
+
+async def test_few_failed_jobs_are_listed_and_bad_input_is_not_tried_again(
+    browser: httpx.AsyncClient, stores: Stores
+) -> None:
+    # given five failed imports, of which the files of the newest two are no archives
+    jobs = [
+        fail(stores, error) for error in [*[Conflict("an image was erased")] * 3, *[BadArchive("it is no archive")] * 2]
+    ]
+    page = (await browser.get("/")).text
+
+    # then three are listed, with a link to the others, and only the one whose input is right can be tried again
+    assert [job for job in jobs if f'href="/jobs/{job}"' in page] == jobs[2:]
+    assert [job for job in jobs if f'action="/jobs/{job}/retry"' in page] == [jobs[2]]
+    assert '<a href="/jobs?state=failed"><strong>2 more jobs</strong></a>' in page
+    assert "5 things need you" in page

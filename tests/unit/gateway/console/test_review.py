@@ -8,6 +8,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
+from sqlalchemy import update
 
 from contract.access import DEFAULT_PROJECT, Role
 from contract.artifacts import Bucket, ObjectRef
@@ -17,10 +18,12 @@ from contract.kinds.train import TrainRequest, TrainSpec
 from contract.reviews import LabelErrorsRequest, NewReview, PredictionsRequest, ReviewAnswer
 from services.gateway.console.screens.review_queue import source_of
 from services.storage.people.queue import ReviewFilter
+from services.storage.people.removal import WITHOUT_IMAGE
 from services.storage.people.rows import Reviewer
 from services.storage.screens.next_versions import NextVersions
 from services.storage.screens.reviews import ReviewScreens
 from services.storage.stores import Stores
+from services.storage.tables import review_items
 from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST, PREPROCESS_REQUEST
 from tests.support.publication import publish
 
@@ -156,3 +159,32 @@ async def test_a_labeller_comes_to_the_review_screen(labeller: httpx.AsyncClient
     page = await labeller.get("/review")
     assert page.status_code == 200
     assert set(re.findall(r'<a [^>]*href="(/[^"]*)"', page.text)) == {"/", "/review", "/sign-in?next=/review"}
+
+
+async def test_the_newest_answers_show_their_images(app: FastAPI, stores: Stores) -> None:
+    # given answers about an image of a version, one of a deleted version, a copy, and a copy that has expired
+    publish(stores, PREPROCESS_REQUEST, DATASET_MANIFEST)
+    items = [of_dataset(1, "cat"), of_dataset(2, "cat").model_copy(update={"dataset": "pets@2"}), sample(3), sample(4)]
+    own = stores.of(DEFAULT_PROJECT)
+    own.reviews.add([item.model_copy(update={"priority": float(-number)}) for number, item in enumerate(items)])
+    answer(stores, ADA, *[ReviewAnswer(label="dog")] * 4)
+    ids = {row.sha256: row.item_id for row in ReviewScreens(stores.database, DEFAULT_PROJECT).recent(9)}
+    hashes = [item.sha256 for item in items]
+    with stores.database.write() as connection:
+        expired = update(review_items).where(review_items.c.id == ids[hashes[3]])
+        connection.execute(expired.values(WITHOUT_IMAGE))
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="https://tidepool") as client:
+        pages = []
+        for role in (Role.MEMBER, Role.VIEWER):
+            session = stores.sessions.create(own.keys.create(role, role).id)
+            pages.append((await client.get("/review/queue", headers=OWN | {"Cookie": f"tidepool={session}"})).text)
+
+    # then those that can be shown have a thumbnail that opens the image; a copy is only shown to reviewers
+    links = [re.findall(r'<a class="thumbs" href="([^"]+)"><img src="([^"]+)"', page) for page in pages]
+    of_version = f"/datasets/pets/1/images/{hashes[0]}", f"/v1/datasets/pets/versions/1/images/{hashes[0]}/thumbnail"
+    of_copy = (f"/v1/reviews/{ids[hashes[2]]}/image",) * 2
+    assert sorted(links[0]) == sorted([of_version, of_copy])
+    assert links[1] == [of_version]
+    for page in pages:
+        assert f'<td class="mono faint">{hashes[3][:10]}</td>' in page

@@ -95,7 +95,22 @@ def test_diff_counts_and_lists(deployment: Deployment) -> None:
         "relabelled  train cat  train dog  train/cat/1.jpg",
     ]
     assert "3 more images differ" in result.err
-    assert run("datasets", "diff", "pets@2", "1", "--json").json == diff
+    assert run("datasets", "diff", "pets@2", "pets@1", "--json").json == diff
+
+
+@pytest.mark.parametrize(
+    ("base", "message"),
+    [
+        ("dogs@1", "dogs@1 is not of the dataset pets."),
+        ("pets", "pets names no version."),
+        ("0", "0 names no version."),
+    ],
+)
+def test_diff_refuses_what_is_no_version_of_the_dataset(deployment: Deployment, base: str, message: str) -> None:
+    result = run("datasets", "diff", "pets@2", base)
+
+    assert (result.code, deployment.requests) == (2, [])
+    assert message in result.err
 
 
 def test_export_writes_a_file_that_is_named_like_the_version(deployment: Deployment, environment: Path) -> None:
