@@ -147,6 +147,15 @@ def test_a_new_class_that_is_undone_is_not_offered(page: Page, site: Site) -> No
     expect(page.get_by_role("button", name="bonnet")).to_have_count(0)
 
 
+def test_the_navigation_counts_what_is_open(page: Page, site: Site) -> None:
+    begin(page)
+    expect(page.locator("#count-review")).to_have_text("10")
+    press(page, "Enter", "Enter", "s")
+    settled(page, site, 3)
+
+    expect(page.locator("#count-review")).to_have_text("8", timeout=WAIT_MS)  # the skipped one is open for others
+
+
 def test_undo_shows_the_image_again_also_several_back(page: Page, site: Site) -> None:
     begin(page)
     first = page.request.get("/v1/reviews?state=open&limit=1")
