@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Page, Response, Route, expect
 from sqlalchemy import delete, update
 
 from contract.access import Role
@@ -428,11 +428,20 @@ def test_an_empty_queue_says_where_images_come_from(new_page: NewPage, site: Sit
 def test_a_reviewers_last_answer_is_sent_before_the_page_asks_what_is_left(page: Page, site: Site) -> None:
     begin(page)
     reasons: list[str | None] = []
-    page.on("response", lambda reply: reasons.append(reply.json()["reason"]) if "/reviews/next" in reply.url else None)
+
+    def note(reply: Response) -> None:
+        if "/reviews/next" in reply.url:
+            reasons.append(reply.json()["reason"])
+
+    def slowly(route: Route) -> None:
+        page.wait_for_timeout(300)
+        route.continue_()
+
+    page.on("response", note)
     press(page, *["s"] * 9)
     settled(page, site, 9)
     reasons.clear()
-    page.route(ANSWER, lambda route: (page.wait_for_timeout(300), route.continue_()))
+    page.route(ANSWER, slowly)
     page.keyboard.press("s")
 
     expect(page.get_by_text("You have answered or skipped the 10 images that are left")).to_be_visible()
