@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Page, Response, Route, expect
 from sqlalchemy import delete, update
 
 from contract.access import Role
@@ -145,6 +145,15 @@ def test_a_new_class_that_is_undone_is_not_offered(page: Page, site: Site) -> No
     expect(page.get_by_role("button", name="bonnet")).to_have_count(0)
     press(page, *["Enter"] * 5)
     expect(page.get_by_role("button", name="bonnet")).to_have_count(0)
+
+
+def test_the_navigation_counts_what_is_open(page: Page, site: Site) -> None:
+    begin(page)
+    expect(page.locator("#count-review")).to_have_text("10")
+    press(page, "Enter", "Enter", "s")
+    settled(page, site, 3)
+
+    expect(page.locator("#count-review")).to_have_text("8", timeout=WAIT_MS)  # the skipped one is open for others
 
 
 def test_undo_shows_the_image_again_also_several_back(page: Page, site: Site) -> None:
@@ -419,11 +428,20 @@ def test_an_empty_queue_says_where_images_come_from(new_page: NewPage, site: Sit
 def test_a_reviewers_last_answer_is_sent_before_the_page_asks_what_is_left(page: Page, site: Site) -> None:
     begin(page)
     reasons: list[str | None] = []
-    page.on("response", lambda reply: reasons.append(reply.json()["reason"]) if "/reviews/next" in reply.url else None)
+
+    def note(reply: Response) -> None:
+        if "/reviews/next" in reply.url:
+            reasons.append(reply.json()["reason"])
+
+    def slowly(route: Route) -> None:
+        page.wait_for_timeout(300)
+        route.continue_()
+
+    page.on("response", note)
     press(page, *["s"] * 9)
     settled(page, site, 9)
     reasons.clear()
-    page.route(ANSWER, lambda route: (page.wait_for_timeout(300), route.continue_()))
+    page.route(ANSWER, slowly)
     page.keyboard.press("s")
 
     expect(page.get_by_text("You have answered or skipped the 10 images that are left")).to_be_visible()

@@ -56,13 +56,16 @@ def review(request: Request, viewer: ViewerDep, model: Model = "", dataset: Data
 
 @router.get("/review/progress", dependencies=MAY_REVIEW)
 def progress(viewer: ViewerDep, since: datetime, model: Model = "", dataset: Dataset = "") -> dict[str, object]:
-    """What is left for the person, and who has answered how much since a time of the last day, such as midnight."""
+    """What is left for the person and open for all, and who has answered how much since a time, such as midnight.
+
+    The time is at most a day ago.
+    """
     now = viewer.stores.database.now()
     since = since.replace(tzinfo=UTC) if since.tzinfo is None else since
     standing = _standing(viewer, max(since, now - DAY), model, dataset)
     own = viewer.caller.key_id
     others = [{"name": share.name, "count": share.answers} for share in standing.shares if share.reviewer != own]
-    return {"left": standing.left, "today": standing.of(own), "others": others[:5]}
+    return {"left": standing.left, "open": viewer.counts().reviews, "today": standing.of(own), "others": others[:5]}
 
 
 def offers(viewer: Viewer) -> tuple[Target, ...]:

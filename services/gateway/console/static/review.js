@@ -41,6 +41,7 @@ class ReviewQueue extends HTMLElement {
 
   disconnectedCallback() {
     document.removeEventListener("keydown", this.onKey);
+    clearTimeout(this.later);
     this.leases.stop();
   }
 
@@ -205,7 +206,12 @@ class ReviewQueue extends HTMLElement {
 
   // Shows what others have done meanwhile.
   async refresh() {
-    if (Date.now() - (this.refreshed ?? 0) < REFRESH_MS) return;
+    clearTimeout(this.later);
+    const due = (this.refreshed ?? 0) + REFRESH_MS - Date.now();
+    if (due > 0) {
+      this.later = setTimeout(() => this.refresh(), due);
+      return;
+    }
     this.refreshed = Date.now();
     const query = new URLSearchParams(this.dataset.query);
     query.set("since", new Date(new Date().setHours(0, 0, 0, 0)).toISOString());
@@ -214,6 +220,8 @@ class ReviewQueue extends HTMLElement {
     const progress = await response.json(), unsent = (await this.outbox.waiting()).length;
     this.find("left").textContent = Math.max(0, progress.left - unsent);
     this.find("today").textContent = progress.today + unsent;
+    const navigation = document.getElementById("count-review");
+    if (navigation) navigation.textContent = progress.open.toLocaleString("en");
     this.find("others").textContent = progress.others.length ? `Others today: ${progress.others.map(({ name, count }) => `${name} ${count}`).join(", ")}` : "";
   }
 }
