@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,9 +50,10 @@ class Gateways:
         """The process of each gateway that listens on its own port."""
         listening = {}
         for child in self.supervisor.children():
-            for connection in child.net_connections():
-                if connection.status == psutil.CONN_LISTEN and connection.laddr.port in self.own:
-                    listening[connection.laddr.port] = child.pid
+            with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+                for connection in child.net_connections():
+                    if connection.status == psutil.CONN_LISTEN and connection.laddr.port in self.own:
+                        listening[connection.laddr.port] = child.pid
         return listening
 
 
