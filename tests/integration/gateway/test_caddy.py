@@ -60,7 +60,6 @@ def root_certificate(gateway: None, ports: dict[str, int], tmp_path_factory: pyt
     assert caddy is not None
     variables = {
         "TIDEPOOL_DOMAIN": f"localhost:{ports['https']}",
-        "TIDEPOOL_MAX_UPLOAD_BYTES": str(MAX_UPLOAD),
         "XDG_DATA_HOME": str(folder),
         "XDG_CONFIG_HOME": str(folder),
     }
@@ -146,7 +145,7 @@ def test_events_arrive_while_the_stream_is_open(http: httpx.Client, stores: Stor
 
 @pytest.mark.parametrize("declared", [True, False], ids=["Content-Length", "chunked"])
 def test_a_body_over_the_limit_is_refused(http: httpx.Client, declared: bool) -> None:
-    body = b"x" * (MAX_UPLOAD + 1)
+    body = b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.zip"\r\n\r\n' + b"x" * MAX_UPLOAD
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
 
     response = http.post(
