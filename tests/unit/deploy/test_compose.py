@@ -130,15 +130,15 @@ def test_the_tls_overlay_adds_a_proxy_that_sees_only_the_gateway() -> None:
     assert re.fullmatch(r"caddy:\d+\.\d+", caddy["image"])
 
 
-def test_the_tls_overlay_and_the_caddyfile_name_the_same_ports_and_limits() -> None:
+def test_the_tls_overlay_and_the_caddyfile_name_the_same_ports_and_only_the_gateway_limits_bodies() -> None:
     overlay = compose("compose.tls.yml")["services"]
     caddyfile = (ROOT / "deploy" / "caddy" / "Caddyfile").read_text()
     limit = str(GatewaySettings.model_fields["max_upload_bytes"].default)
 
     assert f"reverse_proxy gateway:{ALL['gateway']['environment']['TIDEPOOL_PORT']} " in caddyfile
     assert f"h2c://gateway:{overlay['gateway']['environment']['TIDEPOOL_GRPC_PORT']}\n" in caddyfile
-    assert {service["environment"]["TIDEPOOL_MAX_UPLOAD_BYTES"] for service in overlay.values()} == {limit}
-    assert f"{{$TIDEPOOL_MAX_UPLOAD_BYTES:{limit}}}" in caddyfile
+    assert overlay["gateway"]["environment"]["TIDEPOOL_MAX_UPLOAD_BYTES"] == limit
+    assert "max_size" not in caddyfile  # or else Caddy cuts off the gateway's answer
 
 
 REDUNDANT = compose("compose.ha.yml")["services"]
