@@ -56,9 +56,9 @@ def review(request: Request, viewer: ViewerDep, model: Model = "", dataset: Data
 
 @router.get("/review/progress", dependencies=MAY_REVIEW)
 def progress(viewer: ViewerDep, since: datetime, model: Model = "", dataset: Dataset = "") -> dict[str, object]:
-    """What is left for the person and open for all, and who has answered how much since a time, such as midnight.
+    """Return how many images are open, how many of them this person may answer, and the answers of each person.
 
-    The time is at most a day ago.
+    Answers count from `since` on, but from a day ago at the earliest.
     """
     now = viewer.stores.database.now()
     since = since.replace(tzinfo=UTC) if since.tzinfo is None else since

@@ -101,7 +101,10 @@ async def test_predictions_are_filtered_by_model_and_data_set(client: httpx.Asyn
 async def test_a_data_set_in_use_by_a_prediction_is_not_deleted(client: httpx.AsyncClient, stores: Stores) -> None:
     stores.of(DEFAULT_PROJECT).jobs.create(PREDICT_REQUEST)
 
-    problem(await client.delete("/v1/datasets/pets/versions/1"), 409, "conflict")
+    refused = problem(await client.delete("/v1/datasets/pets/versions/1"), 409, "conflict")
+
+    assert refused.detail == "a job that has not ended uses pets@1; cancel it or wait"
+    assert (await client.get("/v1/datasets/pets/versions/1")).status_code == 200
 
 
 async def test_the_output_redirects_to_the_object_store(client: httpx.AsyncClient, stores: Stores) -> None:
@@ -125,5 +128,7 @@ async def test_the_output_of_a_job_without_one_is_refused(
     waiting = stores.of(DEFAULT_PROJECT).jobs.create(PREDICT_REQUEST)
 
     for job in (waiting, dataset):
-        problem(await client.get(f"/v1/jobs/{job.id}/output"), 409, "conflict")
-    problem(await client.get("/v1/jobs/none/output"), 404, "not_found")
+        refused = problem(await client.get(f"/v1/jobs/{job.id}/output"), 409, "conflict")
+        assert "output" in refused.detail
+    missing = problem(await client.get("/v1/jobs/none/output"), 404, "not_found")
+    assert missing.detail == "there is no such job"

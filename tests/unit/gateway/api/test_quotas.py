@@ -93,12 +93,21 @@ async def test_a_quota_is_a_whole_number_from_one(client: httpx.AsyncClient, quo
 
 
 @pytest.mark.parametrize(
-    "body",
-    [{"quotas": {"jobs": 1}}, {"quotas": []}, {"weight": 0}, {"weight": 101}, {"weight": None}, {"description": None}],
+    ("body", "where"),
+    [
+        ({"quotas": {"jobs": 1}}, "quotas.jobs"),
+        ({"quotas": []}, "quotas"),
+        ({"weight": 0}, "weight"),
+        ({"weight": 101}, "weight"),
+        ({"weight": None}, "weight"),
+        ({"description": None}, "description"),
+    ],
 )
 @pytest.mark.usefixtures("lab")
-async def test_an_invalid_change_is_refused(client: httpx.AsyncClient, body: dict[str, object]) -> None:
-    problem(await client.patch("/v1/projects/lab", json=body), 422, "invalid")
+async def test_an_invalid_change_is_refused(client: httpx.AsyncClient, body: dict[str, object], where: str) -> None:
+    refused = problem(await client.patch("/v1/projects/lab", json=body), 422, "invalid")
+
+    assert [fault.where for fault in refused.errors] == [where]
 
 
 async def test_only_the_instances_admin_sets_quotas_and_the_project_sees_them(

@@ -44,22 +44,26 @@ async def test_usage_is_limited_to_a_range_of_days(client: httpx.AsyncClient) ->
 
 
 @pytest.mark.parametrize(
-    "query",
+    ("query", "named"),
     [
-        "since=2020-01-02&until=2020-01-01",
-        "since=2020-01-01&until=2021-01-01",
-        "since=soon",
-        "until=0",
-        "by=owner",
-        "limit=0",
+        ("since=2020-01-02&until=2020-01-01", "since"),
+        ("since=2020-01-01&until=2021-01-01", "days"),
+        ("since=soon", "since"),
+        ("until=0", "until"),
+        ("by=owner", "by"),
+        ("limit=0", "limit"),
     ],
 )
-async def test_an_invalid_query_is_refused(client: httpx.AsyncClient, query: str) -> None:
-    problem(await client.get(f"/v1/usage?{query}"), 422, "invalid")
+async def test_an_invalid_query_is_refused(client: httpx.AsyncClient, query: str, named: str) -> None:
+    refused = problem(await client.get(f"/v1/usage?{query}"), 422, "invalid")
+
+    assert named in refused.detail
 
 
 async def test_usage_needs_the_read_scope(client_with: Callable[..., httpx.AsyncClient]) -> None:
-    problem(await client_with(Scope.PREDICT).get("/v1/usage"), 403, "forbidden")
+    refused = problem(await client_with(Scope.PREDICT).get("/v1/usage"), 403, "forbidden")
+
+    assert "read" in refused.detail
 
 
 async def test_storage_is_that_of_the_project_or_of_all(
