@@ -3,119 +3,40 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
-from prometheus_client import REGISTRY
 from sqlalchemy import select
 
 from contract.access import DEFAULT_PROJECT, Scope
 from contract.artifacts import Bucket, project_of
 from contract.catalog import Traffic
-from contract.errors import BadModel, DatabaseUnavailable, ObjectsUnavailable
-from contract.inference import Answer, Artifact, EncodedImage, Question, Scores, Target
+from contract.errors import DatabaseUnavailable
+from contract.inference import Artifact, EncodedImage, Scores, Target
 from contract.projects import NewProjectRequest
 from contract.sampling import ReviewSampling, SamplingMix
-from messaging.answering import BatchAnswers
 from messaging.in_memory import MemoryChannel
 from services.gateway.app import create_protocol
 from services.gateway.dependencies import Backends
 from services.gateway.serving.batching.metrics import answered
 from services.gateway.serving.predictor import ModelQuery
 from services.gateway.serving.sampling import sampler
-from services.gateway.serving.sampling.metrics import REASONS
 from services.storage.memory_objects import MemoryObjects
 from services.storage.stores import ProjectStores, Stores
-from services.storage.tables import object_references, review_items
+from services.storage.tables import object_references
 from tests.examples import MODEL_MANIFEST, TRAIN_REQUEST
 from tests.support.publication import publish
 from tests.unit.gateway.fast_path.serving import no_app, serving, warm
+from tests.unit.gateway.serving.sampling.steps import (
+    DOUBTFUL,
+    PNG,
+    PREDICT,
+    items,
+    predict,
+)
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model", "fresh_cache")]
-
-PREDICT = "/v1/models/pet-cnn/predict?alias=production"
-PNG = {"Content-Type": "image/png"}
-LARGE = b"large" * 300
-DOUBTFUL = ReviewSampling(mix=SamplingMix(margin=1, random=0, disagreement=0))
-RANDOM = ReviewSampling(mix=SamplingMix(margin=0, random=1, disagreement=0))
-
-
-def classify(target: Target, questions: tuple[Question, ...]) -> BatchAnswers:
-    """Answer as a replica: the first version is unsure of a cat, others of a dog; a copy is the file in capitals."""
-
-    def answer(question: Question) -> Answer:
-        image = question.payload
-        assert isinstance(image, EncodedImage)
-        best = (("cat", 0.6), ("dog", 0.4)) if target.version == 1 else (("dog", 0.6), ("cat", 0.4))
-        copy = image.file.upper() * (1000 if image.file.startswith(LARGE) else 1)
-        return Scores(best[: image.top_k], 0.2, 0.673, copy if image.copy else b"")
-
-    return BatchAnswers([answer(question) for question in questions], 1.5, "CPUExecutionProvider", 64)
-
-
-def before_copies(channel: MemoryChannel, act: Callable[[], None]) -> None:
-    """Let replicas do something before they make a copy."""
-
-    def respond(target: Target, questions: tuple[Question, ...]) -> BatchAnswers:
-        if any(isinstance(question.payload, EncodedImage) and question.payload.copy for question in questions):
-            act()
-        return classify(target, questions)
-
-    channel.respond = respond
-
-
-@pytest.fixture(autouse=True)
-def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sampler, "PAUSE_S", 0.0)
-
-
-@pytest.fixture
-def channel() -> MemoryChannel:
-    return MemoryChannel(classify)
-
-
-@pytest.fixture
-def project(stores: Stores, model: object) -> ProjectStores:
-    """A project with an alias."""
-    project = stores.of(DEFAULT_PROJECT)
-    project.models.set_alias("pet-cnn", "production", 1)
-    return project
-
-
-@pytest.fixture
-def dropped() -> Callable[[str], float]:
-    """Return how many samples were dropped in this test for a reason."""
-
-    def count(reason: str) -> float:
-        return REGISTRY.get_sample_value("tidepool_review_samples_dropped_total", {"reason": reason}) or 0
-
-    before = {reason: count(reason) for reason in REASONS}
-    return lambda reason: count(reason) - before[reason]
-
-
-def items(stores: Stores) -> list[dict[str, Any]]:
-    """The rows of the queue, in the order of their images."""
-    with stores.database.read() as connection:
-        rows = connection.execute(select(review_items)).mappings().all()
-    return sorted(map(dict, rows), key=lambda row: str(row["prediction"]))
-
-
-async def predict(client: httpx.AsyncClient, backends: Backends, *images: bytes, **headers: str) -> None:
-    """Send images; before the first, wait until the gateway knows the counters."""
-    if not backends.predictor.sampler._states:
-        project = {"Tidepool-Project": headers["Tidepool_Project"]} if "Tidepool_Project" in headers else {}
-        await client.post(PREDICT, content=b"first", headers=PNG | project)
-        await asyncio.gather(*backends.predictor._shadows._copies)
-        await backends.predictor.sampler.idle()
-    for number, image in enumerate(images):
-        named = {
-            "X-Request-ID": f"request-{number}",
-            **{name.replace("_", "-"): text for name, text in headers.items()},
-        }
-        assert (await client.post(PREDICT, content=image, headers=PNG | named)).status_code == 200
-    await backends.predictor.sampler.idle()
 
 
 async def test_nothing_is_sampled_until_it_is_turned_on(
@@ -267,37 +188,6 @@ async def test_requests_that_do_not_name_the_alias_are_not_sampled(
     assert items(stores) == []
 
 
-async def test_copies_of_an_image_are_taken_once(
-    client: httpx.AsyncClient,
-    backends: Backends,
-    stores: Stores,
-    project: ProjectStores,
-    dropped: Callable[[str], float],
-) -> None:
-    project.sampling.set("pet-cnn", "production", DOUBTFUL)
-
-    await predict(client, backends, b"one", b"one", b"ONE")  # the last has the same copy
-
-    assert len(items(stores)) == 1
-    assert dropped("duplicate") == 2
-    assert project.sampling.get("pet-cnn", "production").today.margin == 1
-
-
-async def test_copies_have_no_more_bytes_than_they_may(
-    client: httpx.AsyncClient,
-    backends: Backends,
-    stores: Stores,
-    project: ProjectStores,
-    dropped: Callable[[str], float],
-) -> None:
-    project.sampling.set("pet-cnn", "production", RANDOM.model_copy(update={"max_bytes": 1 << 20}))
-
-    await predict(client, backends, b"small", LARGE)
-
-    assert [item["file"]["size"] for item in items(stores)] == [5]
-    assert dropped("bytes") == 1
-
-
 async def test_disagreements_with_the_shadow_are_sampled(
     client: httpx.AsyncClient, backends: Backends, stores: Stores, project: ProjectStores
 ) -> None:
@@ -311,94 +201,6 @@ async def test_disagreements_with_the_shadow_are_sampled(
     await backends.predictor.sampler.idle()
 
     assert [item["source"] for item in items(stores)] == ["disagreement"]
-
-
-@pytest.mark.parametrize(
-    ("error", "reason"), [(ObjectsUnavailable("away"), "store"), (DatabaseUnavailable("away"), "database")]
-)
-async def test_an_outage_drops_samples_and_no_predictions(
-    client: httpx.AsyncClient,
-    backends: Backends,
-    stores: Stores,
-    project: ProjectStores,
-    objects: MemoryObjects,
-    monkeypatch: pytest.MonkeyPatch,
-    dropped: Callable[[str], float],
-    error: Exception,
-    reason: str,
-) -> None:
-    project.sampling.set("pet-cnn", "production", DOUBTFUL)
-    await predict(client, backends, b"before")
-
-    def fail(*_: object) -> None:
-        raise error
-
-    with monkeypatch.context() as outage:
-        if reason == "store":
-            outage.setattr(objects, "put", fail)
-        else:
-            outage.setattr(stores.database, "write", fail)
-        await predict(client, backends, b"one", b"two")
-    assert dropped(reason) == 2
-
-    # and after it, the same images can be sampled
-    await predict(client, backends, b"one")
-    assert len(items(stores)) == 2
-    assert project.sampling.get("pet-cnn", "production").today.margin == 2
-
-
-async def test_a_replica_that_makes_no_copy_drops_the_sample(
-    client: httpx.AsyncClient,
-    backends: Backends,
-    stores: Stores,
-    project: ProjectStores,
-    channel: MemoryChannel,
-    dropped: Callable[[str], float],
-) -> None:
-    project.sampling.set("pet-cnn", "production", DOUBTFUL)
-
-    def fail() -> None:
-        raise BadModel("it fails now")
-
-    before_copies(channel, fail)
-    await predict(client, backends, b"one")
-
-    assert dropped("copy") == 1
-    assert items(stores) == []
-
-
-async def test_images_that_wait_while_sampling_is_turned_off_are_dropped(
-    client: httpx.AsyncClient,
-    backends: Backends,
-    stores: Stores,
-    project: ProjectStores,
-    channel: MemoryChannel,
-    dropped: Callable[[str], float],
-) -> None:
-    project.sampling.set("pet-cnn", "production", DOUBTFUL)
-
-    before_copies(channel, lambda: project.sampling.stop("pet-cnn", "production"))
-    await predict(client, backends, b"one")
-
-    assert dropped("off") == 1
-    assert items(stores) == []
-
-
-async def test_a_full_queue_takes_no_more(
-    client: httpx.AsyncClient,
-    backends: Backends,
-    stores: Stores,
-    project: ProjectStores,
-    monkeypatch: pytest.MonkeyPatch,
-    dropped: Callable[[str], float],
-) -> None:
-    project.sampling.set("pet-cnn", "production", DOUBTFUL)
-    monkeypatch.setattr(sampler, "MOST_BYTES", 4)
-
-    await predict(client, backends, b"large image", b"one")
-
-    assert dropped("busy") == 1
-    assert len(items(stores)) == 1
 
 
 async def test_the_samples_of_projects_are_apart(
