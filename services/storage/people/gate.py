@@ -26,7 +26,7 @@ def decide(report: EvaluationReport, gate: Gate) -> GateDecision:
     if baseline is None or comparison is None:
         raise Invalid("the evaluation compares with no other model; name one in compare_with")
     better, worse, count = comparison.better, comparison.worse, report.count
-    chance = max(chance_of(better, worse), chance_of_margin(better, worse, count, gate.better_by))
+    chance = _chance(better, worse, count, gate)
     changes = _changes(report, baseline, comparison)
     falls = [change for change in changes if _fall(change) > gate.no_class_falls_by + _ROUNDING]
     proven = [change for change in falls if _excluded(change.chance, gate)]
@@ -85,7 +85,12 @@ def _images_for_perfect(mistaken: float, gate: Gate) -> int | None:
 def _perfect_passes(mistakes: int, images: int, gate: Gate) -> bool:
     if not mistakes or mistakes / images + _ROUNDING < gate.better_by:
         return False
-    return _excluded(max(chance_of(mistakes, 0), chance_of_margin(mistakes, 0, images, gate.better_by)), gate)
+    return _excluded(_chance(mistakes, 0, images, gate), gate)
+
+
+def _chance(better: int, worse: int, images: int, gate: Gate) -> float:
+    """Return the larger p value of the two tests."""
+    return max(chance_of(better, worse), chance_of_margin(better, worse, images, gate.better_by))
 
 
 def _changes(report: EvaluationReport, baseline: Baseline, comparison: Comparison) -> list[ClassChange]:
