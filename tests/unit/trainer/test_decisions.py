@@ -86,9 +86,10 @@ def test_many_images_are_seen_at_half_size_first(
 
 
 def test_a_budget_allows_a_wider_network() -> None:
-    widths = [scratch(spec_of(), CIFAR, seconds).architecture.width for seconds in (590, 1200, 3600)]
+    recipes = [scratch(spec_of(), CIFAR, seconds) for seconds in (400, 590, 3600)]
 
-    assert widths == [1, 2, 4]
+    assert [recipe.architecture.width for recipe in recipes] == [1, 2, 4]
+    assert [recipe.batch_size for recipe in recipes] == [128, 256, 256]
 
 
 def test_a_wider_network_takes_as_many_steps_as_a_narrow_one() -> None:
