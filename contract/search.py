@@ -76,10 +76,11 @@ class Search(Frozen):
 
     `over` names fields of the training, such as `optimizer.lr`, with a range or a list of values for each. At most
     `parallel` trials are queued or running at a time; how many run depends on the replicas. After `minutes` no trial
-    begins, and running trials end with their best epoch. `objective` decides which trial is best. `early_stop` ends
-    poor trials after an epoch: their validation accuracy, or loss for `val.loss`, is compared with other trials'. The
-    published model may average the answers of up to `ensemble` trials, if together they are better on the validation
-    images than the best one alone; its answers take as long as those of all its trials together.
+    begins, and running trials end with their best epoch. No training is tried twice: with few values, there are fewer
+    than `trials`. `objective` decides which trial is best. `early_stop` ends poor trials after an epoch: their
+    validation accuracy, or loss for `val.loss`, is compared with other trials'. The published model may average the
+    answers of up to `ensemble` trials, if together they are better on the validation images than the best one alone;
+    its answers take as long as those of all its trials together.
     """
 
     trials: Annotated[int, Field(strict=True, ge=1, le=MOST_TRIALS)] = 16

@@ -4,12 +4,13 @@ Features are rounded to float16, in the file and in use, so that a cached featur
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.artifacts import ObjectRef
 from contract.images import Preprocessing
 from contract.training import FeatureFile
 from services.trainer.probe import Matrix
@@ -26,23 +27,33 @@ def features_key(network: str, preprocessing: Preprocessing) -> str:
 
 
 class FeatureCache:
-    """The cached features of a dataset; empty if there are none yet."""
+    """The cached features of a dataset; empty if there are none yet.
 
-    def __init__(self, task: Task, dataset: str, key: str) -> None:
+    `others` are files of other trials of the same search, the last of which may have what the dataset's file lacks.
+    """
+
+    def __init__(self, task: Task, dataset: str, key: str, others: Sequence[FeatureFile] = ()) -> None:
         self._task = task
         self._key = key
-        self._rows: dict[bytes, NDArray[np.float16]] = {}
         self._changed = False
-        stored = task.datasets.features(dataset, key)
-        if stored is not None:
-            path = task.folder / "features.npz"
-            task.objects.fetch(stored, path)
-            with np.load(path) as arrays:
-                hashes = arrays["hashes"].view("V32").ravel().tolist()
-                self._rows = dict(zip(hashes, arrays["features"], strict=True))
+        self._rows = self._fetched(task.datasets.features(dataset, key))
+        # Apart, so that `save` keeps only those that are asked for: since then, images may have been erased.
+        self._others = self._fetched(next((file.file for file in reversed(others) if file.key == key), None))
+
+    def _fetched(self, stored: ObjectRef | None) -> dict[bytes, NDArray[np.float16]]:
+        """Return the features in a file by the hash of the image, or none."""
+        if stored is None:
+            return {}
+        path = self._task.folder / "features.npz"
+        self._task.objects.fetch(stored, path)
+        with np.load(path) as arrays:
+            return dict(zip(arrays["hashes"].view("V32").ravel().tolist(), arrays["features"], strict=True))
 
     def complete(self, hashes: list[bytes], compute: Callable[[NDArray[np.int64]], Matrix]) -> Matrix:
         """Return the features of images with these hashes; `compute` gives those at the positions that are missing."""
+        reused = {digest: self._others[digest] for digest in self._others.keys() & set(hashes) - self._rows.keys()}
+        self._rows |= reused
+        self._changed = self._changed or bool(reused)
         missing = np.array([number for number, digest in enumerate(hashes) if digest not in self._rows], np.int64)
         if len(missing):
             rows = compute(missing).astype(np.float16)

@@ -8,9 +8,11 @@ import numpy as np
 
 from contract.datasets import Split
 from contract.images import Preprocessing
+from contract.jobs import JobKind
 from contract.kinds.train import TrainSpec
 from contract.references import Reference
 from contract.tracing import traced
+from contract.training import FeatureFile
 from services.trainer import decisions
 from services.trainer.backbones.registry import BACKBONES
 from services.trainer.data import IndexedImages, Indices, TrainingData
@@ -66,7 +68,14 @@ class FeatureSource:
             return None
         weights = BACKBONES[network].digest if network in BACKBONES else network
         name = Reference.parse(self.spec.dataset).name
-        return FeatureCache(self.task, name, features_key(weights, preprocessing))
+        return FeatureCache(self.task, name, features_key(weights, preprocessing), self._of_other_trials())
+
+    def _of_other_trials(self) -> list[FeatureFile]:
+        """Return the features that other trials of the same search or cross-validation have stored."""
+        if self.task.job.kind != JobKind.TRIAL:
+            return []
+        results = (child.job.result or {} for child in self.task.children(self.task.job.parent))
+        return [FeatureFile.model_validate(result["features"]) for result in results if result.get("features")]
 
     def _compute(
         self, runtime: Runtime, split: Split, indices: Indices, done: int, total: int, positions: Indices

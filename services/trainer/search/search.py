@@ -16,11 +16,12 @@ from contract.training import ModelManifest
 from services.storage.jobs.children import ChildJob
 from services.trainer.search.publishing import published
 from services.trainer.search.selection import members_of
-from services.trainer.search.study import Trial, best_trial, importance, maximizes, propose, ranked, study_trial
+from services.trainer.search.study import Trial, best_trial, importance, maximizes, proposals, ranked, study_trial
 from services.trainer.worker import load
 from worker.task import Task
 
 SHARE = 0.9  # of the job's progress, for the trials
+PROPOSALS = 50  # in a row that are known: then probably all different trainings have been tried
 HOPELESS = 4  # trials that fail before one succeeds end the search
 
 
@@ -38,17 +39,18 @@ def search(task: Task, spec: TrainSpec, settings: Search) -> Waiting | ModelMani
     _require_hope(children, trials)
     opened = sum(trial.state == "open" for trial in trials)
     room = 0 if stopping else min(settings.parallel - opened, settings.trials - len(trials))
-    if room <= 0 and not opened:
+    new = _new_trials(task, spec, settings, children, trials, room)
+    if not new and not opened:
         why = "the time was over" if late else "a person asked for the best model" if stopping else "all have ended"
+        why = "all different settings have been tried" if room > 0 else why
         return _finished(task, spec, settings, children, trials, why)
-    new = propose(settings, task.job.id, spec.seed, trials, room) if room > 0 else []
     return Waiting(
         kind="trial",
         children=tuple(
             NewChild(
                 number=number,
                 spec=TrialSpec(
-                    training=_training(spec, parameters),
+                    training=training,
                     study=task.job.id,
                     number=number,
                     parameters=parameters,
@@ -56,13 +58,35 @@ def search(task: Task, spec: TrainSpec, settings: Search) -> Waiting | ModelMani
                     ends_at=ends,
                 ).model_dump(mode="json"),
             )
-            for number, parameters in enumerate(new, len(trials))
+            for number, (parameters, training) in enumerate(new, len(trials))
         ),
         seen=len(trials) - opened,
         fraction=SHARE * _progress(settings, len(trials) - opened, begins, ends),
         message=_message(settings, trials, len(trials) - opened),
         stopping=stopping,
     )
+
+
+def _new_trials(
+    task: Task, spec: TrainSpec, settings: Search, children: Sequence[ChildJob], trials: Sequence[Trial], room: int
+) -> list[tuple[dict[str, Scalar], TrainSpec]]:
+    """Return parameters and trainings of up to `room` trials, each of which differs from all others.
+
+    Fewer if PROPOSALS in a row are of trainings that are known: lists of values are soon tried, and a probe has no use
+    for a learning rate. Raises Invalid if parameters do not fit together.
+    """
+    known = [child.job.spec["training"] for child in children]
+    new = list[tuple[dict[str, Scalar], TrainSpec]]()
+    proposed, repeated = proposals(settings, task.job.id, spec.seed, trials), 0
+    while len(new) < room and repeated < PROPOSALS:
+        parameters = next(proposed)
+        training = _training(spec, parameters)
+        described = training.model_dump(mode="json")
+        repeated = repeated + 1 if described in known else 0
+        if not repeated:
+            known.append(described)
+            new.append((parameters, training))
+    return new
 
 
 def _training(spec: TrainSpec, parameters: dict[str, Scalar]) -> TrainSpec:

@@ -3,7 +3,7 @@
 A study is made anew from the rows of its trials whenever it is needed, so the jobs are its storage.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -87,11 +87,12 @@ def ranked(trials: Sequence[Trial], objective: Objective, state: TrialState = "c
     return [trial for _, trial in sorted(rated, key=lambda pair: (pair[0], pair[1].number))]
 
 
-def propose(search: Search, name: str, seed: int, trials: Sequence[Trial], count: int) -> list[dict[str, Scalar]]:
-    """Return the parameters of the next trials; the same for the same trials."""
+def proposals(search: Search, name: str, seed: int, trials: Sequence[Trial]) -> Iterator[dict[str, Scalar]]:
+    """Yield the parameters of the next trials, without end; the same for the same trials."""
     study = _study(search, name, seed, trials, optuna.pruners.NopPruner())
     space = distributions(search)
-    return [study.ask(fixed_distributions=space).params for _ in range(count)]
+    while True:
+        yield study.ask(fixed_distributions=space).params
 
 
 def prunes(search: Search, name: str, trials: Sequence[Trial], number: int, epochs: int) -> bool:

@@ -165,6 +165,27 @@ def test_as_many_trials_are_open_as_the_request_says(trainers: Trainers) -> None
     assert (waiting.seen, waiting.message) == (1, "1 of 6 trials have ended")
 
 
+def test_a_search_ends_when_all_different_settings_have_been_tried(trainers: Trainers) -> None:
+    few = {"trials": 6, "parallel": 1, "over": {"augment.flip": [True, False]}}
+    job = trainers.submit(search=few, epochs=1)
+
+    trainers.run_all()
+
+    result = trainers.get(job).result
+    assert result is not None
+    assert sorted(trial["parameters"]["augment.flip"] for trial in result["study"]["trials"]) == [False, True]
+    assert result["study"]["ended"] == "all different settings have been tried"
+
+
+def test_parameters_that_a_training_does_not_use_make_no_new_trial(trainers: Trainers) -> None:
+    over = {"optimizer.name": ["adam"], "optimizer.momentum": [0.8, 0.9], "optimizer.lr": [0.01, 0.02]}
+    task = Waited(trainers, trials=8, parallel=4, over=over)
+
+    rates = [child.spec["training"]["optimizer"]["lr"] for child in task.decide().children]
+
+    assert sorted(rates) == [0.01, 0.02]
+
+
 def test_no_trial_begins_when_the_time_is_over_and_those_that_run_end(trainers: Trainers) -> None:
     task = Waited(trainers, trials=6, parallel=2, minutes=10)
     first = task.decide()

@@ -1,12 +1,13 @@
 """What is tried next, which trials end early, and which parameters matter."""
 
 from collections import Counter
+from itertools import islice
 
 import optuna
 import pytest
 
 from contract.search import Range, Search
-from services.trainer.search.study import Trial, best_trial, importance, propose, prunes
+from services.trainer.search.study import Trial, best_trial, importance, proposals, prunes
 
 RATE = Range(low=0.001, high=1, log=True)
 SEARCH = Search(trials=30, over={"optimizer.lr": RATE, "augment.flip": (True, False), "epochs": Range(low=2, high=9)})
@@ -22,10 +23,10 @@ def tried(number: int, value: float, rate: float = 0.1, epochs: int = 9) -> Tria
 def test_proposals_lie_in_the_ranges_and_depend_on_the_trials_only() -> None:
     trials = [tried(number, 0.5 + number / 100) for number in range(5)]
 
-    first, second = (propose(SEARCH, NAME, 7, trials, 3) for _ in range(2))
+    first, second, other = (list(islice(proposals(SEARCH, NAME, seed, trials), 3)) for seed in (7, 7, 8))
 
     assert first == second
-    assert first != propose(SEARCH, NAME, 8, trials, 3)
+    assert first != other
     assert len({str(parameters) for parameters in first}) == 3
     for parameters in first:
         assert 0.001 <= parameters["optimizer.lr"] <= 1
@@ -40,7 +41,7 @@ def test_tpe_proposes_near_what_was_good() -> None:
         tried(number, 0.9 if 0.08 < rate < 0.12 else 0.2 + number / 1000, rate) for number, rate in enumerate(rates)
     ]
 
-    proposed = [parameters["optimizer.lr"] for parameters in propose(SEARCH, NAME, 0, trials, 8)]
+    proposed = [parameters["optimizer.lr"] for parameters in islice(proposals(SEARCH, NAME, 0, trials), 8)]
 
     assert sum(0.02 < float(rate) < 0.5 for rate in proposed) >= 6
 
@@ -48,7 +49,7 @@ def test_tpe_proposes_near_what_was_good() -> None:
 def test_trials_that_are_open_or_have_failed_count_for_nothing() -> None:
     failed = [Trial(0, tried(0, 0).parameters, "failed"), Trial(1, tried(1, 0).parameters, "open", (0.5,))]
 
-    assert len(propose(SEARCH, NAME, 0, failed, 2)) == 2
+    assert next(proposals(SEARCH, NAME, 0, failed)).keys() == SEARCH.over.keys()
     assert best_trial(failed, "val.accuracy") is None
 
 
