@@ -11,6 +11,7 @@ from benchmarks.training.objects import FolderObjects, Source
 from contract.artifacts import Bucket, ObjectRef
 from contract.datasets import DatasetManifest
 from contract.division import Division, Outcome, PartDone
+from contract.jobs import JobKind
 from contract.references import Reference
 
 REPORT_S = 15.0
@@ -35,7 +36,7 @@ class LocalTask:
     ) -> None:
         self.folder = folder
         self.objects = objects
-        self.job = SimpleNamespace(spec=spec)
+        self.job = SimpleNamespace(kind=JobKind.PREPROCESS if dataset is None else JobKind.TRAIN, spec=spec)
         self.datasets = self.models = self.uploads = self
         self.checkpoint: ObjectRef | None = None
         self.stop_early = False
