@@ -1,5 +1,6 @@
 """Bring the schema of the database to the newest version, with Alembic."""
 
+import threading
 from pathlib import Path
 
 from alembic import command
@@ -8,6 +9,8 @@ from sqlalchemy import Connection
 
 from services.storage.database import Database, mapped_errors
 from services.storage.tables import install_counting
+
+_ALEMBIC = threading.Lock()  # its context is global, so one thread would migrate the database of another
 
 
 def config(connection: Connection) -> Config:
@@ -20,7 +23,7 @@ def config(connection: Connection) -> Config:
 
 def migrate(database: Database) -> None:
     """Run the missing migrations; raises DatabaseUnavailable."""
-    with mapped_errors(), database.engine.connect() as connection:
+    with _ALEMBIC, mapped_errors(), database.engine.connect() as connection:
         if connection.dialect.name == "sqlite":
             # SQLite alters a table by copying and dropping it; with foreign keys on, that would delete dependent rows
             connection.connection.driver_connection.execute("PRAGMA foreign_keys=OFF")  # type: ignore[union-attr]

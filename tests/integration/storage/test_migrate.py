@@ -1,5 +1,8 @@
 """The migrations create the tables and lose no rows."""
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
@@ -105,6 +108,15 @@ def fill(database: Database, revision: str, rows: list[tuple[str, dict[str, obje
         for table, row in rows:
             connection.execute(insert(metadata.tables[table]).values(row))
         connection.commit()
+
+
+def test_threads_can_migrate_their_databases_at_the_same_time(tmp_path: Path) -> None:
+    databases = [Database.connect(f"sqlite:///{tmp_path}/{number}.db") for number in range(4)]
+
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(migrate, databases))
+
+    assert all(inspect(database.engine).has_table("jobs") for database in databases)
 
 
 def test_the_migrations_create_the_declared_tables(database: Database) -> None:
