@@ -26,6 +26,10 @@ DATA = Path("../shared/data")
 RESULTS = Path(__file__).parents[1] / "results"
 GOAL = 0.55  # of the time of one replica
 GAINS = ("clothing", "cifar-sample")
+GAIN = """
+The default is one training with a budget. A search has the same minutes on the same replica, so its trials are shorter.
+Its model is the average of up to three trials; *best alone* is the accuracy of the best one on the validation split.
+"""
 MOST_MEMBERS = 3  # of the ensemble that a search may publish
 SPREAD = {
     "architecture": {"name": "cnn"},
@@ -122,16 +126,7 @@ def _page(lines: dict[str, Any]) -> list[str]:
         page += [f"Eight trials of CIFAR-10's sample: two replicas take {share:.2f} × the time of one (goal {GOAL})."]
         page += ["", *table(("replicas", "> seconds"), ((str(n), f"{value:.1f}") for n, value in seconds.items()))]
     if gain := lines.get("gain"):
-        columns = (
-            "data set",
-            "way",
-            "> trials",
-            "> averaged",
-            "> minutes",
-            "> best alone %",
-            "> val %",
-            "> test %",
-        )
+        numbers = ("> trials", "> averaged", "> minutes", "> best alone %", "> val %", "> test %")
         cells = (
             (
                 row["dataset"],
@@ -143,7 +138,7 @@ def _page(lines: dict[str, Any]) -> list[str]:
             )
             for row in gain
         )
-        page += table(columns, cells)
+        page += [*GAIN.splitlines(), "", *table(("data set", "way", *numbers), cells)]
     return page
 
 
