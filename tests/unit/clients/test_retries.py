@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -175,7 +176,8 @@ def test_a_repeated_deletion_that_finds_nothing_has_succeeded() -> None:
 
 def test_pauses_grow_and_keep_to_retry_after(monkeypatch: pytest.MonkeyPatch) -> None:
     pauses: list[float] = []
-    monkeypatch.setattr("time.sleep", pauses.append)
+    # Only that of the module: other threads of the process sleep, too.
+    monkeypatch.setattr("tidepool_client._sync.transport.time", SimpleNamespace(sleep=pauses.append))
     monkeypatch.setattr(retries, "BASE_S", 0.5)
     monkeypatch.setattr("random.uniform", lambda low, high: high)
     client, _ = responding([problem(503), problem(503), problem(429, **{"Retry-After": "7"}), ok()])

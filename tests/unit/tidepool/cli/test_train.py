@@ -1,6 +1,8 @@
 """`tidepool train`"""
 
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -154,7 +156,9 @@ def test_ctrl_c_leaves_the_training_running(deployment: Deployment, monkeypatch:
     def interrupt(seconds: float) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tidepool_client._sync.jobs.time.sleep", interrupt)
+    # Only that of the module: other threads of the process sleep, too.
+    clock = SimpleNamespace(monotonic=time.monotonic, sleep=interrupt)
+    monkeypatch.setattr("tidepool_client._sync.jobs.time", clock)
 
     result = run("train", "pets", "--follow")
 
