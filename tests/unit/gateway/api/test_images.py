@@ -182,11 +182,16 @@ async def test_reading_an_original_is_recorded(client: httpx.AsyncClient) -> Non
     assert (entry["subject"], entry["detail"]) == (f"images/{sha256_of(DOG)}", "datasets/pets@1")
 
 
+@pytest.mark.usefixtures("pets")
 @pytest.mark.parametrize("suffix", ["", "/thumbnail", "/original"])
 async def test_an_unknown_image_or_version_is_not_found(client: httpx.AsyncClient, suffix: str) -> None:
-    problem(await client.get(f"{IMAGES}/{'0' * 64}{suffix}"), 404, "not_found")
-    problem(await client.get(f"/v1/datasets/pets/versions/2/images/{'0' * 64}{suffix}"), 404, "not_found")
-    problem(await client.get(f"{IMAGES}/xyz{suffix}"), 422, "invalid")
+    no_image = problem(await client.get(f"{IMAGES}/{'0' * 64}{suffix}"), 404, "not_found")
+    no_version = await client.get(f"/v1/datasets/pets/versions/2/images/{'0' * 64}{suffix}")
+    malformed = problem(await client.get(f"{IMAGES}/xyz{suffix}"), 422, "invalid")
+
+    assert no_image.detail == "pets@1 has no image with this hash"
+    assert problem(no_version, 404, "not_found").detail == "there is no dataset pets@2"
+    assert "sha256: String should match pattern" in malformed.detail
 
 
 @pytest.mark.parametrize("suffix", ["", f"/{'0' * 64}", f"/{'0' * 64}/thumbnail", f"/{'0' * 64}/original"])
@@ -202,9 +207,12 @@ async def test_a_version_without_an_index_names_the_job_that_makes_one(
 async def test_a_key_needs_the_read_scope(anonymous: httpx.AsyncClient, stores: Stores) -> None:
     secret = stores.keys.create("predictor", frozenset({Scope.PREDICT})).secret
     for suffix in ("", f"/{sha256_of(CAT)}", f"/{sha256_of(CAT)}/thumbnail", f"/{sha256_of(CAT)}/original"):
-        problem(await anonymous.get(IMAGES + suffix), 401, "unauthenticated")
+        without = problem(await anonymous.get(IMAGES + suffix), 401, "unauthenticated")
         headers = {"Authorization": f"Bearer {secret}"}
-        problem(await anonymous.get(IMAGES + suffix, headers=headers), 403, "forbidden")
+        forbidden = problem(await anonymous.get(IMAGES + suffix, headers=headers), 403, "forbidden")
+
+        assert "send an API key" in without.detail
+        assert "lacks the scope read" in forbidden.detail
 
 
 @pytest.mark.usefixtures("pets")
@@ -218,13 +226,16 @@ async def test_an_outage_is_a_503(client: httpx.AsyncClient, monkeypatch: pytest
     with monkeypatch.context() as patch:
         for method in ("fetch", "read_slice"):
             patch.setattr(MemoryObjects, method, unavailable)
-        problem(await client.get(IMAGES + suffix), 503, "objects_unavailable")
+        no_objects = problem(await client.get(IMAGES + suffix), 503, "objects_unavailable")
 
     def no_database(*_: object) -> None:
         raise DatabaseUnavailable("the database does not answer")
 
     monkeypatch.setattr(Datasets, "manifest", no_database)
-    problem(await client.get(IMAGES + suffix), 503, "database_unavailable")
+    without_database = problem(await client.get(IMAGES + suffix), 503, "database_unavailable")
+
+    assert "the object store does not answer" in no_objects.detail
+    assert "the database does not answer" in without_database.detail
 
 
 @pytest.mark.usefixtures("pets")
@@ -233,7 +244,9 @@ async def test_a_changed_upload_is_not_sent(client: httpx.AsyncClient, objects: 
         if bucket == Bucket.UPLOADS:
             objects.content[bucket, key] = bytes(len(content))
 
-    problem(await client.get(f"{IMAGES}/{sha256_of(CAT)}/original"), 503, "corrupt")
+    result = problem(await client.get(f"{IMAGES}/{sha256_of(CAT)}/original"), 503, "corrupt")
+
+    assert "original is not what was prepared" in result.detail
 
 
 @pytest.mark.usefixtures("pets")

@@ -65,7 +65,9 @@ async def test_an_unknown_data_set_is_not_found(client: httpx.AsyncClient, refer
 
 
 async def test_a_version_out_of_range_is_refused(client: httpx.AsyncClient) -> None:
-    problem(await client.post("/v1/jobs", json=train(dataset="pets@99999999999")), 422, "invalid")
+    result = problem(await client.post("/v1/jobs", json=train(dataset="pets@99999999999")), 422, "invalid")
+
+    assert "names no version; versions count from 1" in result.detail
 
 
 async def test_a_preprocessing_job_needs_a_complete_upload(client: httpx.AsyncClient, objects: MemoryObjects) -> None:
@@ -86,10 +88,14 @@ async def test_a_preprocessing_job_needs_a_complete_upload(client: httpx.AsyncCl
 
 
 async def test_an_unknown_job_is_not_found(client: httpx.AsyncClient) -> None:
-    problem(await client.get("/v1/jobs/none"), 404, "not_found")
-    problem(await client.get("/v1/jobs/none?wait=60"), 404, "not_found")
-    problem(await client.post("/v1/jobs/none/cancel"), 404, "not_found")
-    problem(await client.post("/v1/jobs/none/retry"), 404, "not_found")
+    answers = [
+        await client.get("/v1/jobs/none"),
+        await client.get("/v1/jobs/none?wait=60"),
+        await client.post("/v1/jobs/none/cancel"),
+        await client.post("/v1/jobs/none/retry"),
+    ]
+
+    assert {problem(answer, 404, "not_found").detail for answer in answers} == {"there is no such job"}
 
 
 async def test_a_failed_job_shows_its_error(client: httpx.AsyncClient, stores: Stores) -> None:
@@ -145,7 +151,9 @@ async def test_a_running_job_is_shown_as_cancelling(client: httpx.AsyncClient, s
 
 
 async def test_a_job_that_has_ended_cannot_be_cancelled(client: httpx.AsyncClient, dataset: Job) -> None:
-    problem(await client.post(f"/v1/jobs/{dataset.id}/cancel"), 409, "conflict")
+    result = problem(await client.post(f"/v1/jobs/{dataset.id}/cancel"), 409, "conflict")
+
+    assert result.detail == "the job has already succeeded"
 
 
 async def test_a_failed_job_is_retried(client: httpx.AsyncClient, stores: Stores) -> None:
@@ -199,7 +207,9 @@ async def test_a_waiting_or_succeeded_job_cannot_be_retried(
     waiting = stores.of(DEFAULT_PROJECT).jobs.create(PREPROCESS_REQUEST)
 
     for job in (waiting, dataset):
-        problem(await client.post(f"/v1/jobs/{job.id}/retry"), 409, "conflict")
+        result = problem(await client.post(f"/v1/jobs/{job.id}/retry"), 409, "conflict")
+
+        assert f"the job is {job.state}; only one that has ended without success" in result.detail
 
 
 async def test_jobs_are_listed_in_pages_newest_first(client: httpx.AsyncClient, stores: Stores) -> None:
