@@ -81,40 +81,27 @@ async def test_an_outage_drops_samples_and_no_predictions(
     assert project.sampling.get("pet-cnn", "production").today.margin == 2
 
 
-async def test_a_replica_that_makes_no_copy_drops_the_sample(
+@pytest.mark.parametrize("reason", ["copy", "off"])
+async def test_a_sample_that_cannot_be_copied_or_is_no_longer_wanted_is_dropped(
     client: httpx.AsyncClient,
     backends: Backends,
     stores: Stores,
     project: ProjectStores,
     channel: MemoryChannel,
     dropped: Callable[[str], float],
+    reason: str,
 ) -> None:
     project.sampling.set("pet-cnn", "production", DOUBTFUL)
 
-    def fail() -> None:
-        raise BadModel("it fails now")
+    def before_copy() -> None:
+        if reason == "copy":
+            raise BadModel("it fails now")
+        project.sampling.stop("pet-cnn", "production")
 
-    before_copies(channel, fail)
+    before_copies(channel, before_copy)
     await predict(client, backends, b"one")
 
-    assert dropped("copy") == 1
-    assert items(stores) == []
-
-
-async def test_images_that_wait_while_sampling_is_turned_off_are_dropped(
-    client: httpx.AsyncClient,
-    backends: Backends,
-    stores: Stores,
-    project: ProjectStores,
-    channel: MemoryChannel,
-    dropped: Callable[[str], float],
-) -> None:
-    project.sampling.set("pet-cnn", "production", DOUBTFUL)
-
-    before_copies(channel, lambda: project.sampling.stop("pet-cnn", "production"))
-    await predict(client, backends, b"one")
-
-    assert dropped("off") == 1
+    assert dropped(reason) == 1
     assert items(stores) == []
 
 
