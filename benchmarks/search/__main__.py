@@ -26,7 +26,7 @@ DATA = Path("../shared/data")
 RESULTS = Path(__file__).parents[1] / "results"
 GOAL = 0.55  # of the time of one replica
 GAINS = ("clothing", "cifar-sample")
-GAIN = """
+GAIN = """\
 The default is one training with a budget. A search has the same minutes on the same replica, so its trials are shorter.
 Its model is the average of up to three trials; *best alone* is the accuracy of the best one on the validation split.
 """

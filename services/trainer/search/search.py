@@ -41,8 +41,8 @@ def search(task: Task, spec: TrainSpec, settings: Search) -> Waiting | ModelMani
     room = 0 if stopping else min(settings.parallel - opened, settings.trials - len(trials))
     new = _new_trials(task, spec, settings, children, trials, room)
     if not new and not opened:
-        why = "the time was over" if late else "a person asked for the best model" if stopping else "all have ended"
-        why = "all different settings have been tried" if room > 0 else why
+        ended = "all different settings have been tried" if room > 0 else "all have ended"
+        why = "the time was over" if late else "a person asked for the best model" if stopping else ended
         return _finished(task, spec, settings, children, trials, why)
     return Waiting(
         kind="trial",
