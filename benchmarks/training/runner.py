@@ -18,9 +18,10 @@ from benchmarks.training.log import Log, mean
 from benchmarks.training.peers import PACKAGES
 from benchmarks.training.photos import MissingFile
 from benchmarks.training.rows import Row
+from services.trainer.settings import SPIN_COUNT
 
 ROOT = Path(__file__).parents[2]
-TRAINER = {"GOMP_SPINCOUNT": "3000"} | os.environ  # as services.trainer.main sets it
+TRAINER = {"GOMP_SPINCOUNT": str(SPIN_COUNT)} | os.environ  # as services.trainer.main sets it
 ROUNDS = 3  # of both loops, in a row that measures overhead
 
 
