@@ -17,8 +17,9 @@ from contract.datasets import DatasetManifest, Split
 from contract.kinds.train import TrainSpec
 from contract.training import Adam
 from services.trainer.checkpoint import Checkpoint
+from services.trainer.cores import use_cores
 from services.trainer.data import MemoryImages, ShardedImages, TrainingData
-from services.trainer.device import Device, use_all_cores
+from services.trainer.device import Device
 from services.trainer.learner import blueprint_of
 from services.trainer.recipe import Recipe
 from services.trainer.train import train
@@ -31,7 +32,7 @@ def measure(request: Line) -> Line:
 
     Two steps come first, because PyTorch imports and initializes much in the first one.
     """
-    use_all_cores()
+    use_cores()
     recipe = Recipe.of(TrainSpec.model_validate({"dataset": "data", "model": "model"} | request["spec"]))
     run = bare if request["bare"] else ours
     data = loaded(Path(request["prepared"]))

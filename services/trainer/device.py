@@ -1,12 +1,9 @@
 """The device, precision and memory layout that a network is trained with."""
 
-import os
 from dataclasses import dataclass
 
 import torch
 from torch import nn
-
-from worker.cores import available_cores
 
 
 @dataclass(frozen=True)
@@ -38,12 +35,6 @@ class Device:
         if self.torch_device.type != "cuda":
             return "cpu"
         return f"{self.torch_device} {torch.cuda.get_device_name(self.torch_device)}"
-
-
-def use_all_cores() -> None:
-    """Set the number of threads to the cores available to this process, unless OMP_NUM_THREADS is set."""
-    if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(available_cores())
 
 
 def make_deterministic(device: torch.device) -> None:

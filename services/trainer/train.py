@@ -17,6 +17,7 @@ from contract.errors import Invalid
 from contract.tracing import traced
 from contract.training import Epoch
 from services.trainer.checkpoint import Checkpoint
+from services.trainer.cores import use_cores
 from services.trainer.data import Indices, ShardedImages, TrainingData, batches
 from services.trainer.image_losses import ImageLosses
 from services.trainer.learner import Learner
@@ -80,6 +81,7 @@ def train(
     clock = Clock(recipe, start.seconds if start else 0.0, stop_early)
     reporter = Reporter(None if recipe.seconds else recipe.epochs, on_step)
     while not passes.over(clock, epochs):
+        use_cores()
         number, started = len(epochs) + 1, time.monotonic()
         report = partial(reporter.report, number, epochs[-1].val_accuracy if epochs else None)
         loss_sum, seen = passes.train(learner, data, number, clock, on_batch=report)

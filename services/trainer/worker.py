@@ -18,8 +18,8 @@ from services.trainer.backbones.brought import Graph, brought
 from services.trainer.backbones.graph import opset_of
 from services.trainer.backbones.registry import BACKBONES
 from services.trainer.candidates import Candidate
+from services.trainer.cores import share_cores
 from services.trainer.data import IndexedImages, ShardFiles, TrainingData, numbers
-from services.trainer.device import use_all_cores
 from services.trainer.drift_reference import MeasuredImages, drift_reference
 from services.trainer.evaluate import Runtime, evaluate
 from services.trainer.export import export
@@ -64,10 +64,9 @@ class Loaded:
 @contextmanager
 def load(task: Task, spec: TrainSpec) -> Iterator[Loaded]:
     """Open the dataset of a training during the block; raises BadModel if its images do not fit the layers."""
-    use_all_cores()
     reference, dataset = task.datasets.manifest(Reference.parse(spec.dataset))
     spec.check_shape(dataset.image.shape)
-    with opened_shards(task, dataset, streams=spec.replicas is None) as shards:
+    with share_cores(), opened_shards(task, dataset, streams=spec.replicas is None) as shards:
         index = fetched_index(task, dataset)
         data = TrainingData(
             train=shards.images[Split.TRAIN],

@@ -13,8 +13,8 @@ from typing import Any
 import psutil
 
 from contract import __version__
+from contract.control_groups import Limits, limits
 from contract.health import Check, passed, problem, warning
-from tidepool.doctor.limits import Limits, limits
 from tidepool.stack.child import SOURCE
 from tidepool.stack.home import Home
 from tidepool.stack.services import VISIBLE, gpu_count

@@ -17,7 +17,6 @@ from contract.errors import JobFailed, TidepoolError
 from messaging.settings import TelemetrySettings
 from messaging.telemetry import start_telemetry
 from services.trainer.checkpoint import Checkpoint
-from services.trainer.device import use_all_cores
 from services.trainer.elastic.addresses import Own
 from services.trainer.elastic.channel import Address, Began, Caller, Failed, Progressed, Saved
 from services.trainer.elastic.group import BEAT_S, FIRST_STEP_S, Group
@@ -45,7 +44,6 @@ def run_rank(place: Place, parent: int, name: str) -> None:
     """Train until the end of the training, or of the round; `name` is that of the round, the same for all ranks."""
     threading.Thread(target=_end_with, args=[parent], daemon=True).start()
     start_telemetry("trainer", TelemetrySettings(metrics_port=0))
-    use_all_cores()
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     caller = Caller(place.attempt) if place.attempt else None
     if size > 1:

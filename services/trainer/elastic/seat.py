@@ -7,6 +7,7 @@ from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from contract.errors import LeaseLost, Overtaken
 from contract.references import Reference
+from services.trainer.cores import share_cores
 from services.trainer.elastic.addresses import own_address
 from services.trainer.elastic.agent import NO_ROUND, Agent, Gate, connect, end, preload, rendezvous
 from services.trainer.elastic.images import digest, fetch_images, open_images
@@ -39,7 +40,8 @@ def take_part(task: SeatTask) -> None:
         fetch_images(task, dataset)
         open_images(task.folder, terms)  # shrinks the images, if need be
         task.ready()
-        _rounds(task, store, Place(host, int(port), own, task.folder), terms)
+        with share_cores():
+            _rounds(task, store, Place(host, int(port), own, task.folder), terms)
     except RuntimeError as error:  # of the store
         raise LeaseLost("the leader of the training is not reached") from error
 

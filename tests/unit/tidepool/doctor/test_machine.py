@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from contract.control_groups import Limits
 from contract.health import Level
 from tidepool.doctor import machine
-from tidepool.doctor.limits import Limits
 from tidepool.doctor.machine import GIB, cores_check, disk_check, gpu_checks, memory_check, probe
 
 CARD = {"name": "NVIDIA H100", "memory_bytes": 80 * GIB, "free_bytes": 79 * GIB}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tidepool.doctor.limits import Limits, limits
+from contract.control_groups import Limits, limits
 
 MIB = 2**20
 
