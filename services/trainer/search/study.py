@@ -96,7 +96,7 @@ def proposals(search: Search, name: str, seed: int, trials: Sequence[Trial]) -> 
 
 
 def prunes(search: Search, name: str, trials: Sequence[Trial], number: int, epochs: int) -> bool:
-    """Return whether to end a trial of `epochs` epochs now, because others were better after as many as it has had."""
+    """Return whether to end a trial of `epochs` epochs now: others were better after the same share of theirs."""
     pruner: optuna.pruners.BasePruner
     shortest = max(1, epochs // SHORTEST)
     if search.early_stop == "none":
@@ -115,7 +115,9 @@ def prunes(search: Search, name: str, trials: Sequence[Trial], number: int, epoc
     # Other epochs of the others change no answer: Hyperband keeps what each trial had at its rungs, when it is asked.
     rungs = {shortest * ETA**rung for rung in range(epochs.bit_length())} if search.early_stop == "hyperband" else set()
     for trial in sorted(trials, key=lambda trial: trial.number == number):  # this one last
-        for epoch, value in enumerate(trial.values[:epoch_now], 1):
+        for epoch, value in _by_share(trial, epochs).items():
+            if epoch > epoch_now:
+                break
             if trial.number == number or epoch == epoch_now or epoch in rungs:
                 running[trial.number].report(value, epoch)
             if epoch in rungs and (trial.number, epoch) != (number, epoch_now):  # an answer counts once
@@ -123,6 +125,16 @@ def prunes(search: Search, name: str, trials: Sequence[Trial], number: int, epoc
         if trial.number != number and trial.state != "open":
             _tell(study, running[trial.number], trial)
     return running[number].should_prune()
+
+
+def _by_share(trial: Trial, epochs: int) -> dict[int, float]:
+    """Return what a trial had reached by the share of its training that each epoch is of `epochs`.
+
+    A learning rate that follows a schedule is as far down after the same share, not after as many epochs.
+    """
+    own = int(trial.parameters.get("epochs", epochs))
+    same = {epoch: epoch * own // epochs for epoch in range(1, epochs + 1)}
+    return {epoch: trial.values[number - 1] for epoch, number in same.items() if 1 <= number <= len(trial.values)}
 
 
 def importance(search: Search, name: str, trials: Sequence[Trial]) -> dict[str, float]:

@@ -1,6 +1,7 @@
 """What is tried next, which trials end early, and which parameters matter."""
 
 from collections import Counter
+from dataclasses import replace
 from itertools import islice
 
 import optuna
@@ -10,13 +11,13 @@ from contract.search import Range, Search
 from services.trainer.search.study import Trial, best_trial, importance, proposals, prunes
 
 RATE = Range(low=0.001, high=1, log=True)
-SEARCH = Search(trials=30, over={"optimizer.lr": RATE, "augment.flip": (True, False), "epochs": Range(low=2, high=9)})
+SEARCH = Search(trials=30, over={"optimizer.lr": RATE, "augment.flip": (True, False), "epochs": Range(low=2, high=81)})
 NAME = "study"
 
 
 def tried(number: int, value: float, rate: float = 0.1, epochs: int = 9) -> Trial:
     """A trial that has had its value after each epoch."""
-    parameters = {"optimizer.lr": rate, "augment.flip": number % 2 == 0, "epochs": 5}
+    parameters = {"optimizer.lr": rate, "augment.flip": number % 2 == 0, "epochs": epochs}
     return Trial(number, parameters, "complete", (value,) * epochs, value)
 
 
@@ -31,7 +32,7 @@ def test_proposals_lie_in_the_ranges_and_depend_on_the_trials_only() -> None:
     for parameters in first:
         assert 0.001 <= parameters["optimizer.lr"] <= 1
         assert parameters["augment.flip"] in (True, False)
-        assert parameters["epochs"] in range(2, 10)
+        assert parameters["epochs"] in range(2, 82)
 
 
 def test_tpe_proposes_near_what_was_good() -> None:
@@ -73,6 +74,23 @@ def test_a_poor_trial_ends_early_and_a_good_one_does_not() -> None:
     assert ended_after(median, 12, 0.1) == 2
     assert ended_after(median, 12, 0.95) is None
     assert ended_after(never, 12, 0.1) is None
+
+
+@pytest.mark.parametrize("early_stop", ["hyperband", "median"])
+def test_trials_of_different_lengths_are_compared_at_the_same_share_of_their_epochs(early_stop: str) -> None:
+    # given twelve trials of 9 epochs that reached 0.9 in equal steps, and one that reaches a little more in 27
+    search = SEARCH.model_copy(update={"early_stop": early_stop})
+    short, long = ([top * epoch / count for epoch in range(1, count + 1)] for top, count in ((0.9, 9), (0.91, 27)))
+    others = [replace(tried(number, 0.9 + number / 1000), values=tuple(short)) for number in range(12)]
+    parameters = others[0].parameters | {"epochs": 27}
+
+    ends = [
+        epoch
+        for epoch in range(2, 27)
+        if prunes(search, NAME, [*others, Trial(12, parameters, "open", tuple(long[:epoch]))], 12, 27)
+    ]
+
+    assert ends == []
 
 
 @pytest.mark.parametrize(("early_stop", "most"), [("hyperband", 5), ("median", 1)])
