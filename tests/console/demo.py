@@ -29,6 +29,7 @@ from services.storage.pools.pools import Pools
 from tests.console.models_seed import DECISIONS, add_evaluation, judged, metrics_of, records_of, trained
 from tests.console.people_seed import add_people
 from tests.console.reviews_seed import add_reviews
+from tests.console.search_seed import add_search
 from tests.console.site import Site
 from tests.examples import MODEL_MANIFEST
 from tests.support.images import zipped
@@ -147,6 +148,7 @@ def fill(site: Site, folder: Path, each: int = 6) -> None:
     site.own.models.set_alias("hand-signs", "production", 1)
     add_reviews(site, list(files.values())[:40], records_of(site, newest))
     add_people(site, newest.classes)
+    add_search(site, newest.classes)
     add_jobs(site)
     add_usage(site)
 

@@ -51,6 +51,7 @@ SCREENS = {
 LINKED = {
     "job": ("/jobs?state=live&kind=train", "tbody a"),
     "failed-job": ("/jobs?state=failed&kind=train", "tbody a"),
+    "search": ("/jobs?state=succeeded&kind=train", "tbody a"),
     "ended-job": ("/jobs?state=succeeded&kind=preprocess", "tbody a"),
     "image": ("/datasets/clothing/2/images", ".images a"),
 }

@@ -18,10 +18,12 @@ class Dot(NamedTuple):
 
 
 class History(NamedTuple):
-    """The values of the trials as dots, and the best value so far as a line."""
+    """The values of the trials as dots, the best value so far as a line, and the values at the bottom and the top."""
 
     dots: tuple[Dot, ...] = ()
     line: str = ""
+    low: float = 0.0
+    high: float = 0.0
 
 
 class Share(NamedTuple):
@@ -91,4 +93,4 @@ def _history(rows: Sequence[TrialRow], objective: str, maximize: bool, best: int
         dots.append(Dot(x, y, row.number, row.number == best, f"trial {row.number}: {objective} {value:.4g}"))
         level = place(row.number, record)[1]
         corners.append(f"H{x}V{level}" if corners else f"M{x} {level}")
-    return History(tuple(dots), "".join(corners))
+    return History(tuple(dots), "".join(corners), low, high)

@@ -73,6 +73,7 @@ def test_the_history_has_a_dot_for_each_value_and_the_best_so_far(stores: Stores
     assert [(dot.number, dot.best) for dot in trials.history.dots] == [(0, False), (2, False), (3, True)]
     assert trials.history.dots[1].y > trials.history.dots[0].y > trials.history.dots[2].y
     assert trials.history.line.count("V") == 2
+    assert (trials.history.low, trials.history.high) == (0.1, 0.75)
     assert TrialScreens(stores.database, "another").of(job.id) == ()
 
 
