@@ -81,7 +81,7 @@ def _stack(data: Path, names: list[str]) -> Iterator[Client]:
 
 
 def _spread(client: Client, replicas: int) -> dict[str, float]:
-    """Return the seconds of the same eight trials with this many replicas of one thread each."""
+    """Return the seconds of eight trials with this many replicas of one thread each, and of the epochs of a replica."""
     client.pools.scale("trainer", replicas)
     while next(pool for pool in client.pools.list() if pool.name == "trainer").replicas.ready != replicas:
         time.sleep(0.2)
@@ -89,7 +89,10 @@ def _spread(client: Client, replicas: int) -> dict[str, float]:
     job = client.jobs.wait(client.train("cifar-sample", "spread", **spec).id)
     if job.finished_at is None:
         raise RuntimeError("a job that has succeeded has no end")
-    return {"replicas": replicas, "seconds": (job.finished_at - job.created_at).total_seconds()}
+    study = TrainResult.model_validate(job.result).study
+    outcomes = [client.jobs.get(trial.job).result or {} for trial in study.trials] if study else []
+    epochs = sum(epoch["seconds"] for outcome in outcomes for epoch in outcome["epochs"]) / replicas
+    return {"replicas": replicas, "seconds": (job.finished_at - job.created_at).total_seconds(), "epochs": epochs}
 
 
 def _gain(client: Client, name: str, minutes: float) -> list[dict[str, Any]]:
@@ -121,10 +124,17 @@ def _page(lines: dict[str, Any]) -> list[str]:
     page = ["# Search", "", "Made by `make bench-search`.", ""]
     page += [f"* {name}: {value}" for name, value in lines["machine"].items()] + [""]
     if spread := lines.get("spread"):
-        seconds = {n: statistics.median(row["seconds"] for row in spread if row["replicas"] == n) for n in (1, 2)}
-        share = seconds[2] / seconds[1]
+        medians = {
+            n: [
+                statistics.median(row[name] for row in spread if row["replicas"] == n) for name in ("seconds", "epochs")
+            ]
+            for n in (1, 2)
+        }
+        share, limit = (two / one for one, two in zip(medians[1], medians[2], strict=True))
         page += [f"Eight trials of CIFAR-10's sample: two replicas take {share:.2f} × the time of one (goal {GOAL})."]
-        page += ["", *table(("replicas", "> seconds"), ((str(n), f"{value:.1f}") for n, value in seconds.items()))]
+        page += [f"Their epochs alone take {limit:.2f} ×: each is slower while the other core computes as well.", ""]
+        cells = ((str(n), *(f"{value:.1f}" for value in values)) for n, values in medians.items())
+        page += table(("replicas", "> seconds", "> of which epochs, for each replica"), cells)
     if gain := lines.get("gain"):
         numbers = ("> trials", "> averaged", "> minutes", "> best alone %", "> val %", "> test %")
         cells = (
