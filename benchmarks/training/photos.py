@@ -39,8 +39,9 @@ class ZipFile:
         rng = np.random.default_rng(0)
         with zipfile.ZipFile(source) as archive, zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as out:
             groups: dict[str, list[str]] = defaultdict(list)
-            for name in sorted(name for name in archive.namelist() if not name.endswith("/")):
-                groups[name.rpartition("/")[0]].append(name)
+            for name in sorted(archive.namelist()):
+                if name.split("/")[0] in SPLITS and not name.endswith("/"):  # not a license at the top
+                    groups[name.rpartition("/")[0]].append(name)
             for folder, names in groups.items():
                 most = self.most[SPLITS.index(folder.split("/")[0])]
                 for number in sorted(rng.permutation(len(names))[:most].tolist()):
