@@ -103,3 +103,4 @@ def test_a_page_of_another_origin_says_that_it_is_not_allowed(site: Site, page: 
         expect(page.get_by_role("status")).to_contain_text(
             f"cannot be reached from {own}; is this origin allowed there?"
         )
+        assert page.get_by_role("listitem").count() == 0

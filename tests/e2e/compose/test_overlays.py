@@ -5,6 +5,7 @@ import os
 import pytest
 
 from tests.e2e.compose.engine import run
+from tests.support.deployment import compose
 
 OVERLAYS = (
     "compose.gpu.yml",
@@ -20,4 +21,8 @@ OVERLAYS = (
 def test_compose_accepts_an_overlay(overlay: str) -> None:
     variables = os.environ | {"TIDEPOOL_DOMAIN": "tidepool.example.com"}
 
-    run("docker", "compose", "-f", "docker-compose.yml", "-f", overlay, "config", "--quiet", env=variables)
+    services = run(
+        "docker", "compose", "-f", "docker-compose.yml", "-f", overlay, "config", "--services", env=variables
+    )
+
+    assert set(services.split()) == compose()["services"].keys() | compose(overlay)["services"].keys()

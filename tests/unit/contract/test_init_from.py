@@ -48,6 +48,15 @@ GRAPH = BACKBONE_MANIFEST.model_copy(update={"format": "onnx"})
 GREY = BACKBONE_IMAGES.model_copy(update={"mode": "L"})
 
 
+def refusal(backbone: BackboneManifest, **fields: object) -> str:
+    """Return why a training from a backbone is refused at submission; empty if it is accepted."""
+    try:
+        spec(init_from="mine@1", **fields).check(Manifests({"pets@1": DATASET_MANIFEST}, {}, {"mine@1": backbone}))
+    except Invalid as error:
+        return error.message
+    return ""
+
+
 @pytest.mark.parametrize(
     ("backbone", "fields", "message"),
     [
@@ -59,13 +68,12 @@ GREY = BACKBONE_IMAGES.model_copy(update={"mode": "L"})
 def test_a_backbone_that_does_not_fit_is_refused_at_submission(
     backbone: BackboneManifest, fields: dict[str, object], message: str
 ) -> None:
-    with pytest.raises(Invalid, match=message):
-        spec(init_from="mine@1", **fields).check(Manifests({"pets@1": DATASET_MANIFEST}, {}, {"mine@1": backbone}))
+    assert message in refusal(backbone, **fields)
 
 
 @pytest.mark.parametrize("fields", [{}, {"method": "probe"}, {"budget": {"minutes": 1}}])
 def test_a_graph_is_accepted_for_a_probe(fields: dict[str, object]) -> None:
-    spec(init_from="mine@1", **fields).check(Manifests({"pets@1": DATASET_MANIFEST}, {}, {"mine@1": GRAPH}))
+    assert refusal(GRAPH, **fields) == ""
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,10 @@ def test_implausible_statistics_are_rejected_with_a_reason(change: dict[str, obj
     ],
 )
 def test_usual_statistics_are_accepted(mean: tuple[float, ...], std: tuple[float, ...], scale: int) -> None:
-    ImageInput.model_validate({"size": (8, 6), "mean": mean, "std": std, "scale": scale})
+    image = ImageInput.model_validate({"size": (8, 6), "mean": mean, "std": std, "scale": scale})
+
+    preprocessing = image.preprocessing("NCHW", "float32")
+    assert (preprocessing.mean, preprocessing.std, preprocessing.scale) == (mean, std, scale)
 
 
 def test_samples_come_from_one_place() -> None:

@@ -23,7 +23,7 @@ NAMES = {rule["alert"] for rule in ALERTS}
 
 @pytest.mark.parametrize("cases", CASES, ids=lambda path: path.stem)
 def test_the_alerts_fire_when_they_should(cases: Path) -> None:
-    promtool("test", "rules", cases)
+    assert promtool("test", "rules", cases).split()[-1] == "SUCCESS"
 
 
 def test_every_alert_is_seen_to_fire() -> None:

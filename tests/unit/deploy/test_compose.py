@@ -307,7 +307,9 @@ def test_every_service_sends_its_traces_to_the_collector() -> None:
 
 @pytest.mark.parametrize("name", ["prometheus.yml", "embedded.yml"])
 def test_promtool_accepts_the_configuration(name: str) -> None:
-    promtool("check", "config", "--syntax-only", ROOT / "deploy" / "observability" / name)
+    file = ROOT / "deploy" / "observability" / name
+
+    assert f"{file} is valid prometheus config file syntax" in promtool("check", "config", "--syntax-only", file)
 
 
 def _volumes(name: str) -> list[str]:

@@ -12,9 +12,15 @@ OLDEST, NEWEST = "1.29", kubernetes_validate.latest_version()
 @pytest.mark.parametrize("version", [OLDEST, NEWEST])
 @pytest.mark.parametrize("overlay", ["base", "cpu", "gpu", "keda", "ha"])
 def test_every_document_is_valid(overlay: str, version: str) -> None:
+    faults = {}
     for document in by_reading(overlay) + documents("secrets.example.yaml"):
         if not document["apiVersion"].startswith("keda.sh/"):
-            kubernetes_validate.validate(document, version, strict=True)
+            try:
+                kubernetes_validate.validate(document, version, strict=True)
+            except kubernetes_validate.ValidationError as error:
+                faults[document["kind"], document["metadata"]["name"]] = error.message
+
+    assert faults == {}
 
 
 def test_a_field_that_kubernetes_does_not_know_is_found() -> None:

@@ -101,6 +101,8 @@ async def test_batches_of_any_size_are_answered_one_after_the_other(machine: Mac
     for _ in range(5):
         await machine.answered(machine.send(file=bytes(size)))
 
+    assert machine.computed_by == ["a"] * 5
+
 
 async def test_only_this_user_can_open_a_socket(machine: Machine) -> None:
     await machine.start("a")
@@ -152,6 +154,7 @@ async def test_two_batches_are_computed_in_parallel_if_the_handler_takes_two(mac
 
     await until(lambda: len(machine.computed_by) == 2)
 
+    assert machine.replies == {}  # neither waited for the other
     machine.may_compute.set()
     for batch_id in sent:
         await machine.answered(batch_id)
@@ -212,6 +215,7 @@ async def test_a_gateway_that_is_gone_leaves_no_connection(machine: Machine) -> 
     await machine.start("a")
     server = machine.servers["a"]
     await until(lambda: len(server._connections) == 1)
+    (connection,) = server._connections.values()
     machine.may_compute.clear()
     machine.send()
     await until(lambda: machine.computed_by == ["a"])
@@ -220,6 +224,8 @@ async def test_a_gateway_that_is_gone_leaves_no_connection(machine: Machine) -> 
     machine.may_compute.set()
 
     await until(lambda: not server._connections)
+    await until(lambda: connection._client.fileno() == -1)
+    assert machine.replies == {}
 
 
 async def test_a_damaged_message_ends_its_connection_only(machine: Machine) -> None:

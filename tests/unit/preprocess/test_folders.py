@@ -126,4 +126,5 @@ NAMES = st.builds(
 @given(st.lists(st.one_of(NAMES, st.sampled_from(["a.csv", "b.csv", "archive/a.csv"])), unique=True, max_size=12))
 def test_no_file_is_lost_however_folders_are_arranged(names: list[str]) -> None:
     with suppress(BadDataset):
-        placed(names)
+        images, rejected = placed(names)
+        assert len(images) + len(rejected) == len(names)

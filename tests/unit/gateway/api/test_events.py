@@ -173,7 +173,7 @@ async def test_a_response_in_progress_ends_with_its_key(
 
 
 async def test_an_unknown_job_is_not_found(client: httpx.AsyncClient) -> None:
-    problem(await client.get("/v1/jobs/none/events"), 404, "not_found")
+    assert problem(await client.get("/v1/jobs/none/events"), 404, "not_found").detail == "there is no such job"
 
 
 @pytest.mark.parametrize("last", ["x", "-1", "1.5", "1234567890"])

@@ -93,9 +93,13 @@ async def test_every_answer_of_the_framework_has_the_headers(
 
 
 async def test_an_answer_without_a_key_and_one_to_a_large_body_have_the_headers(http: httpx.AsyncClient) -> None:
-    check(await http.post("/v1/jobs", content=b"x" * 3_000, headers={"Content-Type": "application/json"}))
+    large = await http.post("/v1/jobs", content=b"x" * 3_000, headers={"Content-Type": "application/json"})
     del http.headers["Authorization"]
-    check(await http.get("/v1/me"))
+    without_a_key = await http.get("/v1/me")
+
+    assert (large.status_code, without_a_key.status_code) == (413, 401)
+    check(large)
+    check(without_a_key)
 
 
 async def test_a_refused_submit_has_the_headers(http: httpx.AsyncClient, backends: Backends) -> None:
@@ -170,7 +174,10 @@ async def test_a_header_that_an_endpoint_sets_is_kept(app: FastAPI, http: httpx.
     def immutable() -> Response:
         return Response(headers={"Cache-Control": "private, max-age=60"})
 
-    check(await http.get("/immutable"), cache_control="private, max-age=60")
+    response = await http.get("/immutable")
+
+    assert (response.status_code, response.headers["cache-control"]) == (200, "private, max-age=60")
+    check(response, cache_control="private, max-age=60")
 
 
 async def test_browsers_are_told_to_stay_with_https(stores: Stores, tmp_path: Path, backends: Backends) -> None:

@@ -115,8 +115,9 @@ async def test_an_invalid_header_length_is_refused(client: httpx.AsyncClient, le
 
 
 async def test_a_body_over_the_limit_is_refused(client: httpx.AsyncClient) -> None:
-    refused(await client.post(INFER, content=b" " * (SETTINGS.max_predict_bytes + 1)), 413)
-    refused(await client.post("/v2/repository/index", content=b" " * (SETTINGS.max_json_bytes + 1)), 413)
+    for path, most in ((INFER, SETTINGS.max_predict_bytes), ("/v2/repository/index", SETTINGS.max_json_bytes)):
+        response = await client.post(path, content=b" " * (most + 1))
+        assert refused(response, 413) == f"the body may have at most {most} bytes", path
 
 
 @pytest.fixture
@@ -160,23 +161,25 @@ async def test_a_large_json_request_is_answered(client: httpx.AsyncClient) -> No
 
 
 @pytest.mark.parametrize(
-    "path",
+    ("reference", "message"),
     [
-        "/v2/models/none/infer",
-        "/v2/models/NONE/infer",
-        "/v2/models/sums/versions/2/infer",
-        "/v2/models/sums/versions/nightly/infer",
-        "/v2/models/sums@nightly/infer",
-        "/v2/models/sums/versions/-1/infer",
+        ("none", "there is no model none"),
+        ("NONE", "there is no model 'NONE'"),
+        ("sums/versions/2", "there is no model sums@2"),
+        ("sums/versions/nightly", "there is no model sums@nightly"),
+        ("sums@nightly", "there is no model sums@nightly"),
+        ("sums/versions/-1", "there is no version '-1' of the model 'sums'"),
     ],
 )
-async def test_an_unknown_reference_is_not_found(client: httpx.AsyncClient, path: str) -> None:
-    refused(await client.post(path, json={"inputs": [X]}), 404)
+async def test_an_unknown_reference_is_not_found(client: httpx.AsyncClient, reference: str, message: str) -> None:
+    response = await client.post(f"/v2/models/{reference}/infer", json={"inputs": [X]})
+
+    assert refused(response, 404) == message
 
 
 async def test_unknown_paths_and_methods_are_refused(client: httpx.AsyncClient) -> None:
-    refused(await client.get("/v2/nothing"), 404)
-    refused(await client.get(INFER), 405)
+    assert refused(await client.get("/v2/nothing"), 404) == "there is no such path; /docs lists them all"
+    assert refused(await client.get(INFER), 405) == "this path does not take GET; it takes POST"
 
 
 async def test_versions_and_aliases_select_the_version(client: httpx.AsyncClient, world: World) -> None:
@@ -287,6 +290,16 @@ async def test_a_deeply_nested_body_is_refused(
     assert "internal" not in message
 
 
-async def test_a_deeply_nested_load_is_refused(client: httpx.AsyncClient) -> None:
-    for text in ("[", '{"parameters": [', '{"parameters": {"x": ['):
-        refused(await client.post("/v2/repository/models/sums/load", content=text + "[" * 1_500), 400)
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        ("[", "not a JSON object"),
+        ('{"parameters": [', "not a JSON object"),
+        ('{"parameters": {"x": [', "nested too deeply"),
+        ('{"x": [', "nested too deeply"),
+    ],
+)
+async def test_a_deeply_nested_load_is_refused(client: httpx.AsyncClient, start: str, message: str) -> None:
+    response = await client.post("/v2/repository/models/sums/load", content=start + "[" * 1_500)
+
+    assert message in refused(response, 400)

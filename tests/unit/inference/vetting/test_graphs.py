@@ -148,10 +148,15 @@ def test_a_long_chain_of_calls_is_refused_in_any_order() -> None:
 
 
 def test_a_chain_within_the_limit_passes() -> None:
-    last = graphs.MOST_CALLS - 1
-    bodies = {f"F{number}": [f"F{number + 1}"] for number in range(last)} | {f"F{last}": ["Relu"]}
+    def chain(length: int) -> onnx.ModelProto:
+        calls = {f"F{number}": [f"F{number + 1}"] for number in range(length - 1)}
+        return calling(calls | {f"F{length - 1}": ["Relu"]})
 
-    Functions(calling(bodies))
+    longest = chain(graphs.MOST_CALLS)
+
+    assert longest.graph.node[0] in Functions(longest)
+    with pytest.raises(BadModel, match="chain"):
+        Functions(chain(graphs.MOST_CALLS + 1))
 
 
 def test_more_nodes_than_the_limit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

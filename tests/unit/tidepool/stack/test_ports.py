@@ -33,4 +33,7 @@ def test_a_port_in_time_wait_is_free() -> None:
         with socket.create_connection((HOST, port)):
             accepted, _ = server.accept()
             accepted.close()
+    with socket.socket() as plain, pytest.raises(OSError, match="in use"):
+        plain.bind((HOST, port))  # what a server without SO_REUSEADDR would see
+
     require_free(port)

@@ -103,31 +103,31 @@ async def test_what_is_left_to_count_is_counted_without_another_request(
     def fail(*_: object) -> None:
         raise away
 
-    async def until(condition: Callable[[], bool]) -> None:
+    async def becomes(condition: Callable[[], bool]) -> bool:
         for _ in range(500):
             if condition():
-                return
+                return True
             await asyncio.sleep(0.01)
-        pytest.fail("it did not become true")
+        return False
 
     def seen() -> int:
         return project.sampling.get("pet-cnn", "production").today.seen
 
     await predict(client, backends, b"one", b"two")
-    await until(lambda: seen() == 3)
+    assert await becomes(lambda: seen() == 3)
 
     # also after an outage
     with monkeypatch.context() as outage:
         outage.setattr(stores.database, "write", fail)
         await predict(client, backends, b"three")
         await asyncio.sleep(0.2)
-    await until(lambda: seen() == 4)
+    assert await becomes(lambda: seen() == 4)
 
     # but no longer once the alias is gone
     await predict(client, backends, b"four")
     project.models.delete_alias("pet-cnn", "production")
     (state,) = backends.predictor.sampler._states.values()
-    await until(lambda: state.timer is None and not state.syncing)
+    assert await becomes(lambda: state.timer is None and not state.syncing)
 
 
 async def test_a_copy_is_made_in_a_batch_that_no_other_request_shares(
