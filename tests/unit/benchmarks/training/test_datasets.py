@@ -57,6 +57,7 @@ def test_imbalance_is_that_of_the_first_class_to_the_last_one_and_leaves_test_al
 
 def test_a_sample_of_a_zip_has_so_many_images_of_each_class_and_is_the_same_again(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        archive.writestr("LICENSE", "CC0")
         for split in ("train", "validation", "test"):
             for number in range(20):
                 archive.writestr(f"{split}/cat/{number}.jpg", f"{split} {number}")
