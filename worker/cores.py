@@ -5,8 +5,12 @@ import os
 from contract.control_groups import limits
 
 
+def allowed_cores() -> set[int]:
+    """Return the numbers of the cores that this process may run on, which `taskset` or `cpuset` can restrict."""
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
+
+
 def available_cores() -> int:
-    """Return the number of cores that this process may use, which `taskset` or the limit of a container can lower."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return how many cores this process may keep busy: those that are allowed, or the limit of its container."""
     quota = limits().cores
-    return cores if quota is None else max(1, min(cores, int(quota)))
+    return len(allowed_cores()) if quota is None else max(1, min(len(allowed_cores()), int(quota)))

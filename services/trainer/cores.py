@@ -1,23 +1,23 @@
-"""The cores of a training, which divides those of its machine with the other trainings there.
+"""The cores of a training, which divides them with the other trainings of its machine.
 
-Two trainings with as many threads as cores, each, take many times as long as with half of them: every step waits for
-the slowest thread. Trainings find each other by locked files in the folder TIDEPOOL_SCRATCH, so those in containers,
-which do not share it, need limits of their own.
+Every step of a training waits for its slowest thread, so two trainings with as many threads as cores, each, take many
+times as long as with half of them; see docs/adr/0060. Trainings find each other by locked files in a folder.
 """
 
 import fcntl
 import itertools
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
-from worker.cores import available_cores
+from worker.cores import allowed_cores, available_cores
 from worker.settings import WorkerSettings
 
-FOLDER = "trainings"  # in the scratch folder; the file of a training is locked for as long as its process lives
+FOLDER = "trainings"  # in the scratch folder; a file has the cores of a training, which locks it while it runs
 
 
 @contextmanager
@@ -26,8 +26,11 @@ def share_cores() -> Iterator[None]:
     folder = _folder()
     folder.mkdir(parents=True, exist_ok=True)
     for number in itertools.count():
-        with (folder / str(number)).open("w") as file:
+        with (folder / str(number)).open("a+") as file:
             if _locked(file.fileno(), fcntl.LOCK_EX):
+                file.truncate(0)
+                file.write(json.dumps(sorted(allowed_cores())))
+                file.flush()
                 use_cores()
                 yield
                 return
@@ -39,15 +42,18 @@ def use_cores() -> None:
     Called before each epoch, because other trainings begin and end.
     """
     if "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(max(1, available_cores() // max(1, _trainings())))
+        cores = allowed_cores()
+        share = max(1, len(cores) // max(1, _trainings_on(cores)))
+        torch.set_num_threads(min(share, available_cores()))
 
 
-def _trainings() -> int:
-    """Return how many trainings are counted now."""
+def _trainings_on(cores: Set[int]) -> int:
+    """Return how many trainings may use any of these cores."""
     count = 0
     for path in _folder().glob("*"):
         with path.open() as file:
-            count += not _locked(file.fileno(), fcntl.LOCK_SH)  # shared, as others may be counting, too
+            if not _locked(file.fileno(), fcntl.LOCK_SH):  # shared, as others may be counting, too
+                count += not cores.isdisjoint(json.loads(file.read() or "[]"))
     return count
 
 

@@ -1,13 +1,18 @@
 """The share of the machine's cores that a training uses."""
 
+import os
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import torch
 
-from services.trainer import cores
+from contract.control_groups import Limits
 from services.trainer.cores import share_cores, use_cores
+from worker import cores
+
+EIGHT = set(range(8))
 
 
 @pytest.fixture(autouse=True)
@@ -15,18 +20,23 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A machine of eight cores without a training."""
     monkeypatch.setenv("TIDEPOOL_SCRATCH", str(tmp_path))
     monkeypatch.delenv("OMP_NUM_THREADS")
-    monkeypatch.setattr(cores, "available_cores", lambda: 8)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: EIGHT)
     monkeypatch.setattr(
         torch, "set_num_threads", lambda number: monkeypatch.setattr(torch, "get_num_threads", lambda: number)
     )
 
 
-@pytest.mark.parametrize(("trainings", "threads"), [(0, 8), (1, 8), (2, 4), (3, 2), (8, 1), (9, 1)])
-def test_trainings_divide_the_cores(trainings: int, threads: int) -> None:
+@pytest.fixture
+def trainings() -> Iterator[ExitStack]:
     with ExitStack() as stack:
-        for _ in range(trainings):
-            stack.enter_context(share_cores())
-        use_cores()
+        yield stack
+
+
+@pytest.mark.parametrize(("count", "threads"), [(0, 8), (1, 8), (2, 4), (3, 2), (8, 1), (9, 1)])
+def test_trainings_divide_the_cores(count: int, threads: int, trainings: ExitStack) -> None:
+    for _ in range(count):
+        trainings.enter_context(share_cores())
+    use_cores()
 
     assert torch.get_num_threads() == threads
 
@@ -38,6 +48,25 @@ def test_a_training_that_has_ended_leaves_its_cores_to_the_others() -> None:
         use_cores()
 
     assert (beside, torch.get_num_threads()) == (4, 8)
+
+
+@pytest.mark.parametrize(("quota", "count", "threads"), [(2.0, 1, 2), (2.0, 3, 2), (2.0, 8, 1), (0.5, 1, 1)])
+def test_a_container_uses_no_more_than_its_limit(
+    quota: float, count: int, threads: int, trainings: ExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cores, "limits", lambda: Limits(cores=quota))
+    for _ in range(count):
+        trainings.enter_context(share_cores())
+
+    assert torch.get_num_threads() == threads
+
+
+def test_trainings_on_other_cores_do_not_count(trainings: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainings.enter_context(share_cores())
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {8, 9, 10})
+    trainings.enter_context(share_cores())
+
+    assert torch.get_num_threads() == 3
 
 
 def test_the_environment_can_set_the_number(monkeypatch: pytest.MonkeyPatch) -> None:
