@@ -132,7 +132,7 @@ def _page(lines: dict[str, Any]) -> list[str]:
         }
         share, limit = (two / one for one, two in zip(medians[1], medians[2], strict=True))
         page += [f"Eight trials of CIFAR-10's sample: two replicas take {share:.2f} × the time of one (goal {GOAL})."]
-        page += [f"Their epochs alone take {limit:.2f} ×: each is slower while the other core computes as well.", ""]
+        page += [f"Their epochs alone take {limit:.2f} ×.", ""]
         cells = ((str(n), *(f"{value:.1f}" for value in values)) for n, values in medians.items())
         page += table(("replicas", "> seconds", "> of which epochs, for each replica"), cells)
     if gain := lines.get("gain"):
