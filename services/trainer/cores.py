@@ -9,7 +9,7 @@ import itertools
 import json
 import os
 from collections.abc import Iterator, Set
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -58,11 +58,15 @@ def _trainings_on(cores: Set[int]) -> int:
 
 
 def _locked(file: int, kind: int) -> bool:
-    """Lock a file, until it is closed; return False if another process has locked it."""
-    try:
-        fcntl.flock(file, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+    """Lock a file, until it is closed; return False if another process has locked it.
+
+    On a file system without locks, a training has the machine to itself.
+    """
+    with suppress(OSError):
+        try:
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
     return True
 
 

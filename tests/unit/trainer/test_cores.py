@@ -1,5 +1,7 @@
 """The share of the machine's cores that a training uses."""
 
+import errno
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -67,6 +69,17 @@ def test_trainings_on_other_cores_do_not_count(trainings: ExitStack, monkeypatch
     trainings.enter_context(share_cores())
 
     assert torch.get_num_threads() == 3
+
+
+def test_without_locks_a_training_uses_all_cores(trainings: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    def flock(*_: int) -> None:
+        raise OSError(errno.ENOTSUP, "not supported")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    for _ in range(2):
+        trainings.enter_context(share_cores())
+
+    assert torch.get_num_threads() == 8
 
 
 def test_the_environment_can_set_the_number(monkeypatch: pytest.MonkeyPatch) -> None:
