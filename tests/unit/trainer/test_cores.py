@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from contract.control_groups import Limits
-from services.trainer.cores import share_cores, use_cores
+from services.trainer.cores import FOLDER, share_cores, use_cores
 from worker import cores
 
 EIGHT = set(range(8))
@@ -48,6 +49,22 @@ def test_a_training_that_has_ended_leaves_its_cores_to_the_others() -> None:
         with share_cores():
             beside = torch.get_num_threads()
         use_cores()
+
+    assert (beside, torch.get_num_threads()) == (4, 8)
+
+
+def test_a_training_that_is_killed_leaves_its_cores(tmp_path: Path, trainings: ExitStack) -> None:
+    (tmp_path / FOLDER).mkdir()
+    file = tmp_path / FOLDER / "0"
+    file.write_text("[0, 1]")
+    script = f"exec {{file}}>>'{file}'; flock $file; echo locked; exec sleep 60"
+    with subprocess.Popen(["bash", "-c", script], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        trainings.enter_context(share_cores())
+        beside = torch.get_num_threads()
+        other.kill()
+    use_cores()
 
     assert (beside, torch.get_num_threads()) == (4, 8)
 
