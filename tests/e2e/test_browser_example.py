@@ -17,6 +17,7 @@ from tests.examples import DATASET_MANIFEST, MODEL_MANIFEST, PREPROCESS_REQUEST,
 from tests.support.images import png
 from tests.support.publication import publish
 
+expect.set_options(timeout=20_000)  # an answer takes seconds on a machine whose cores are busy
 EXAMPLE = Path(__file__).parents[2] / "examples" / "browser"
 
 
