@@ -14,7 +14,8 @@ from tests.faults.start import cluster
 pytestmark = pytest.mark.chaos
 
 EPOCHS = 4
-SEARCH = {"trials": 4, "parallel": 2, "early_stop": "none", "ensemble": 3, "over": {"optimizer.lr": [0.1, 0.03]}}
+RATES = {"low": 0.03, "high": 0.1, "log": True}
+SEARCH = {"trials": 4, "parallel": 2, "early_stop": "none", "ensemble": 3, "over": {"optimizer.lr": RATES}}
 SECOND = Replica("trainer-2", ("services.trainer.main",))
 
 
