@@ -1,5 +1,6 @@
-"""The limits of this process's control group: a container may use less than its machine has."""
+"""What this process may use of its machine: the cores it may run on, and the limits of its control group."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,11 @@ class Limits:
     cores: float | None = None
     memory_bytes: int | None = None
     used_bytes: int | None = None
+
+
+def allowed_cores() -> set[int]:
+    """Return the numbers of the cores that this process may run on, which `taskset` or `cpuset` can restrict."""
+    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
 
 
 def limits(root: Path = ROOT, groups: Path = GROUPS) -> Limits:

@@ -18,7 +18,6 @@ from contract.kinds.train import TrainSpec
 from contract.models import ModelCard
 from contract.training import Cnn, Epoch, ResNet18
 from services.trainer.checkpoint import Checkpoint
-from services.trainer.cores import use_cores
 from services.trainer.data import MemoryImages, ShardedImages, TrainingData
 from services.trainer.export import export
 from services.trainer.recipe import Recipe
@@ -33,7 +32,6 @@ IMAGE = {"size": [32, 32], "mode": "RGB", "resize": "stretch"}
 
 def measure(request: dict[str, Any]) -> dict[str, Any]:
     """Train for a minute; leave the model and images for the step `variants`."""
-    use_cores()
     folder, rehearse = Path(request["folder"]), request["rehearse"]
     data = generated(*(FEW_IMAGES if rehearse else IMAGES))
     if request["data"] is not None:

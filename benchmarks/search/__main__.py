@@ -124,16 +124,11 @@ def _page(lines: dict[str, Any]) -> list[str]:
     page = ["# Search", "", "Made by `make bench-search`.", ""]
     page += [f"* {name}: {value}" for name, value in lines["machine"].items()] + [""]
     if spread := lines.get("spread"):
-        medians = {
-            n: [
-                statistics.median(row[name] for row in spread if row["replicas"] == n) for name in ("seconds", "epochs")
-            ]
-            for n in (1, 2)
-        }
-        share, limit = (two / one for one, two in zip(medians[1], medians[2], strict=True))
+        seconds, epochs = ({n: _median(spread, n, name) for n in (1, 2)} for name in ("seconds", "epochs"))
+        share, limit = seconds[2] / seconds[1], epochs[2] / epochs[1]
         page += [f"Eight trials of CIFAR-10's sample: two replicas take {share:.2f} × the time of one (goal {GOAL})."]
         page += [f"Their epochs alone take {limit:.2f} ×.", ""]
-        cells = ((str(n), *(f"{value:.1f}" for value in values)) for n, values in medians.items())
+        cells = ((str(n), f"{seconds[n]:.1f}", f"{epochs[n]:.1f}") for n in (1, 2))
         page += table(("replicas", "> seconds", "> of which epochs, for each replica"), cells)
     if gain := lines.get("gain"):
         numbers = ("> trials", "> averaged", "> minutes", "> best alone %", "> val %", "> test %")
@@ -150,6 +145,10 @@ def _page(lines: dict[str, Any]) -> list[str]:
         )
         page += [*GAIN.splitlines(), "", *table(("data set", "way", *numbers), cells)]
     return page
+
+
+def _median(rows: list[dict[str, float]], replicas: int, name: str) -> float:
+    return statistics.median(row[name] for row in rows if row["replicas"] == replicas)
 
 
 def _options() -> argparse.Namespace:

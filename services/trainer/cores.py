@@ -9,12 +9,13 @@ import itertools
 import json
 import os
 from collections.abc import Iterator, Set
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
-from worker.cores import allowed_cores, available_cores
+from contract.control_groups import allowed_cores
+from worker.cores import available_cores
 from worker.settings import WorkerSettings
 
 FOLDER = "trainings"  # in the scratch folder; a file has the cores of a training, which locks it while it runs
@@ -62,11 +63,10 @@ def _locked(file: int, kind: int) -> bool:
 
     On a file system without locks, a training has the machine to itself.
     """
-    with suppress(OSError):
-        try:
-            fcntl.flock(file, kind | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except OSError as error:
+        return not isinstance(error, BlockingIOError)
     return True
 
 

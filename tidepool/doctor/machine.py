@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 
 from contract import __version__
-from contract.control_groups import Limits, limits
+from contract.control_groups import Limits, allowed_cores, limits
 from contract.health import Check, passed, problem, warning
 from tidepool.stack.child import SOURCE
 from tidepool.stack.home import Home
@@ -33,7 +33,7 @@ def machine_checks(home: Home) -> Iterator[Check]:
     """Yield the checks of the machine that this process runs on; takes seconds, for ONNX Runtime."""
     bounds = limits()
     yield passed("machine", "software", f"Tidepool {__version__}, Python {platform.python_version()}")
-    yield cores_check(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, bounds)
+    yield cores_check(len(allowed_cores()), bounds)
     yield memory_check(psutil.virtual_memory(), bounds)
     yield disk_check(home.path)
     yield from gpu_checks(gpu_count(os.environ), probe())

@@ -115,9 +115,7 @@ def prunes(search: Search, name: str, trials: Sequence[Trial], number: int, epoc
     # Other epochs of the others change no answer: Hyperband keeps what each trial had at its rungs, when it is asked.
     rungs = {shortest * ETA**rung for rung in range(epochs.bit_length())} if search.early_stop == "hyperband" else set()
     for trial in sorted(trials, key=lambda trial: trial.number == number):  # this one last
-        for epoch, value in _by_share(trial, epochs).items():
-            if epoch > epoch_now:
-                break
+        for epoch, value in _by_share(trial, epochs, epoch_now):
             if trial.number == number or epoch == epoch_now or epoch in rungs:
                 running[trial.number].report(value, epoch)
             if epoch in rungs and (trial.number, epoch) != (number, epoch_now):  # an answer counts once
@@ -127,14 +125,15 @@ def prunes(search: Search, name: str, trials: Sequence[Trial], number: int, epoc
     return running[number].should_prune()
 
 
-def _by_share(trial: Trial, epochs: int) -> dict[int, float]:
-    """Return what a trial had reached by the share of its training that each epoch is of `epochs`.
+def _by_share(trial: Trial, epochs: int, last: int) -> Iterator[tuple[int, float]]:
+    """Yield each epoch up to `last`, and what a trial had reached by the share of its training that it is of `epochs`.
 
     A learning rate that follows a schedule is as far down after the same share, not after as many epochs.
     """
     own = int(trial.parameters.get("epochs", epochs))
-    same = {epoch: epoch * own // epochs for epoch in range(1, epochs + 1)}
-    return {epoch: trial.values[number - 1] for epoch, number in same.items() if 1 <= number <= len(trial.values)}
+    for epoch in range(1, last + 1):
+        if 1 <= (same := epoch * own // epochs) <= len(trial.values):
+            yield epoch, trial.values[same - 1]
 
 
 def importance(search: Search, name: str, trials: Sequence[Trial]) -> dict[str, float]:

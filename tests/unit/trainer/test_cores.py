@@ -13,6 +13,7 @@ import torch
 
 from contract.control_groups import Limits
 from services.trainer.cores import FOLDER, share_cores, use_cores
+from tests.support.deployment import compose
 from worker import cores
 
 EIGHT = set(range(8))
@@ -78,6 +79,10 @@ def test_a_container_uses_no_more_than_its_limit(
         trainings.enter_context(share_cores())
 
     assert torch.get_num_threads() == threads
+
+
+def test_trainers_of_compose_share_the_folder() -> None:
+    assert f"trainings:/scratch/{FOLDER}" in compose()["services"]["trainer"]["volumes"]
 
 
 def test_trainings_on_other_cores_do_not_count(trainings: ExitStack, monkeypatch: pytest.MonkeyPatch) -> None:
