@@ -6,21 +6,21 @@ from typing import NamedTuple
 from sqlalchemy import update
 
 from contract.artifacts import Bucket
-from contract.division import NewChild, Waiting
 from contract.jobs import Job, JobKind
-from contract.kinds.train import TrainRequest, TrainSpec
-from contract.kinds.trial import TrialSpec
+from contract.kinds.train import TrainSpec
 from contract.search import Study, StudyTrial
 from services.storage import tables
 from tests.console.models_seed import trained
 from tests.console.site import Site
 from tests.examples import TRIAL_OUTCOME
+from tests.support.trials import training_with_trials
 
 SEARCH = {
     "trials": 8,
     "ensemble": 3,
     "over": {"optimizer.lr": {"low": 0.02, "high": 1.0, "log": True}, "augment.erase": [0.0, 0.25]},
 }
+EPOCHS = 9
 
 
 class Tried(NamedTuple):
@@ -37,7 +37,6 @@ class Tried(NamedTuple):
         return self.epochs < EPOCHS
 
 
-EPOCHS = 9
 TRIED = (
     Tried(0.31, 0.0, 0.842, 9, 64.0),
     Tried(0.022, 0.25, 0.771, 9, 66.2),
@@ -53,22 +52,13 @@ BEST, MEMBERS = 4, (4, 6, 3)
 
 def add_search(site: Site, classes: tuple[str, ...]) -> None:
     """Search for a model of clothes; its training is then the newest that has succeeded."""
-    leases = site.stores.leases
-    plain = TrainSpec(dataset="clothing@2", model="clothes-searched", epochs=EPOCHS)
-    spec = TrainSpec.model_validate(plain.model_dump(exclude_none=True) | {"search": SEARCH})
-    job = site.own.jobs.create(TrainRequest(kind=JobKind.TRAIN, spec=spec))
-    claim = leases.claim(JobKind.TRAIN, "trainer-1")
-    assert claim is not None
+    described = {"dataset": "clothing@2", "model": "clothes-searched", "epochs": EPOCHS, "search": SEARCH}
     parameters = [{"optimizer.lr": trial.lr, "augment.erase": trial.erase} for trial in TRIED]
-    specs = [
-        TrialSpec(training=plain, study=job.id, number=number, parameters=values)
-        for number, values in enumerate(parameters)
-    ]
-    children = tuple(NewChild(number=trial.number, spec=trial.model_dump(mode="json")) for trial in specs)
-    site.stores.children.wait(claim.lease, Waiting(kind="trial", children=children, seen=0, fraction=0, message=""))
+    trials = [{"parameters": values} for values in parameters]
+    job = training_with_trials(site.stores, TrainSpec.model_validate(described), trials)
     for trial in TRIED:
         _run(site, trial)
-    claim = leases.claim(JobKind.TRAIN, "trainer-1")
+    claim = site.stores.leases.claim(JobKind.TRAIN, "trainer-1")
     assert claim is not None
     study = Study(
         objective="val.accuracy",
@@ -92,7 +82,7 @@ def add_search(site: Site, classes: tuple[str, ...]) -> None:
         ended="all have ended",
     )
     manifest = trained(classes, TRIED[BEST].accuracy, 3, dataset="clothing@2", study=study)
-    _lengthen(site, leases.finish(claim.lease, manifest), sum(trial.seconds for trial in TRIED))
+    _lengthen(site, site.stores.leases.finish(claim.lease, manifest), sum(trial.seconds for trial in TRIED))
 
 
 def _run(site: Site, trial: Tried) -> None:

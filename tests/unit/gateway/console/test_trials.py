@@ -5,16 +5,15 @@ import pytest
 from fastapi import FastAPI
 
 from contract.access import DEFAULT_PROJECT, Role
-from contract.division import NewChild, Waiting
 from contract.errors import Invalid
 from contract.jobs import Job, JobKind
 from contract.kinds.train import TrainSpec
-from contract.kinds.trial import TrialSpec
 from contract.search import Fold
 from services.gateway.console.trials import trials_of
 from services.storage.screens.trials import TrialScreens
 from services.storage.stores import Stores
-from tests.examples import MODEL_MANIFEST, STUDY, TRAIN_REQUEST, TRIAL_OUTCOME
+from tests.examples import MODEL_MANIFEST, STUDY, TRIAL_OUTCOME
+from tests.support.trials import training_with_trials
 
 pytestmark = pytest.mark.anyio
 
@@ -25,23 +24,14 @@ SEARCH = {"trials": 8, "over": OVER, "objective": "val.accuracy"}
 def training(stores: Stores, count: int, **fields: object) -> Job:
     """Submit a training that has created this many children."""
     spec = TrainSpec.model_validate({"dataset": "pets@1", "model": "net"} | fields)
-    job = stores.of(DEFAULT_PROJECT).jobs.create(TRAIN_REQUEST.model_copy(update={"spec": spec}))
-    claim = stores.leases.claim(JobKind.TRAIN, "replica")
-    assert claim is not None
-    plain = spec.model_copy(update={"search": None, "folds": None})
-    specs = (
-        TrialSpec(
-            training=plain,
-            study=job.id,
-            number=number,
-            parameters={"optimizer.lr": OVER["optimizer.lr"][number]} if spec.search else {},
-            fold=Fold(number=number, of=count - 1) if spec.folds and number < count - 1 else None,
-        )
+    trials = [
+        {
+            "parameters": {"optimizer.lr": OVER["optimizer.lr"][number]} if spec.search else {},
+            "fold": Fold(number=number, of=count - 1) if spec.folds and number < count - 1 else None,
+        }
         for number in range(count)
-    )
-    children = tuple(NewChild(number=n, spec=child.model_dump(mode="json")) for n, child in enumerate(specs))
-    stores.children.wait(claim.lease, Waiting(kind="trial", children=children, seen=0, fraction=0, message=""))
-    return job
+    ]
+    return training_with_trials(stores, spec, trials)
 
 
 def end(stores: Stores, *values: float | None) -> None:
