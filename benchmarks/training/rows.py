@@ -11,6 +11,7 @@ Measure = Literal["train", "keras", "overhead", "served"]
 AUTO: dict[str, Any] = {}
 TINY = {"size": [32, 32], "mode": "RGB", "resize": "stretch"}  # what release 0.1 made of every data set
 NOTHING, FROM_SCRATCH = "nothing given", "cnn at 32×32, as release 0.1"
+RELEASE_0_1 = {"architecture": {"name": "cnn"}, "class_weights": "none"}
 CLASSIC = {
     "architecture": {"name": "mlp"},
     "epochs": 10,
@@ -70,7 +71,7 @@ class Row:
 def _pair(dataset: str, group: str, **targets: float) -> tuple[Row, Row]:
     return (
         Row(dataset, group, dataset, NOTHING, **targets),  # type: ignore[arg-type]
-        Row(f"{dataset}-default", group, dataset, FROM_SCRATCH, {"architecture": {"name": "cnn"}}, TINY),
+        Row(f"{dataset}-default", group, dataset, FROM_SCRATCH, RELEASE_0_1, TINY),
     )
 
 
@@ -91,7 +92,7 @@ ROWS: tuple[Row, ...] = (
     Row("clothing-served", "clothing", "clothing", "upload to prediction, on a stack", measure="served"),
     _budget("cifar", 88),
     _budget("clothing", 90),
-    Row("cifar-default", "budgets", "cifar", FROM_SCRATCH, {"architecture": {"name": "cnn"}}, TINY),
+    Row("cifar-default", "budgets", "cifar", FROM_SCRATCH, RELEASE_0_1, TINY),
     *(
         Row(name, "scale", name, "the small CNN, one epoch", SCALE, TINY, once=True)
         for name in DATA_SETS

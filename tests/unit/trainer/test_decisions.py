@@ -2,6 +2,7 @@
 
 import pytest
 
+from contract.kinds.train import TrainSpec
 from contract.training import Augment
 from services.trainer import decisions
 from services.trainer.decisions import Facts, fine_tune, hopeless, plan, scratch, trial, worth_training
@@ -147,14 +148,22 @@ def test_given_fields_are_kept_and_not_decided() -> None:
     assert decided == {"optimizer", "schedule", "label_smoothing", "epochs"}
 
 
-@pytest.mark.parametrize(("smallest", "words"), [(50, "not over 50 times as many"), (10, "over 50 times as many")])
-def test_the_reason_of_class_weights_compares_the_classes(smallest: int, words: str) -> None:
+@pytest.mark.parametrize("spec", [spec_of(), spec_of(architecture={"name": "resnet18"})])
+@pytest.mark.parametrize(
+    ("smallest", "weights", "words"),
+    [(40, "none", "not over 50 times as many"), (39, "balanced", "over 50 times as many")],
+)
+def test_class_weights_follow_from_the_sizes_of_the_classes(
+    spec: TrainSpec, smallest: int, weights: str, words: str
+) -> None:
     facts = Facts((1, 28, 28), (2_000, smallest))
 
-    choices = decisions.choices(spec_of(), scratch(spec_of(), facts), facts)
+    choices = decisions.choices(spec, scratch(spec, facts), facts)
 
-    because = next(choice.because for choice in choices if choice.what == "class_weights")
-    assert because == f"the largest class has 2,000 training images and the smallest {smallest}, which is {words}"
+    choice = next(choice for choice in choices if choice.what == "class_weights")
+    assert choice.value == weights
+    sizes = f"the largest class has 2,000 training images and the smallest {smallest}"
+    assert choice.because == f"{sizes}, which is {words}"
 
 
 def test_grey_images_are_not_mirrored_and_rare_classes_count_more() -> None:
