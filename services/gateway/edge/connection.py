@@ -18,6 +18,7 @@ BODY_STEP = 32 << 10  # bytes of a body, or its end, that must arrive within `bo
 MANY_PIECES = 4096  # of a body, which then have SMALL_PIECE bytes on average, or more
 SMALL_PIECE = 16
 MAX_PIPELINED = 16  # requests that wait in one connection
+GRACE_S = 0.05  # that an idle connection stays open after its time: what has arrived at a busy gateway is read first
 SPARE = 64  # connections over the limit that get an answer
 ONCE = {
     *(b"authorization", b"content-encoding", b"content-type", b"host", b"idempotency-key", b"origin"),
@@ -158,6 +159,13 @@ class BoundedProtocol(LingeringProtocol):
             seconds = self._settings.header_timeout_s
             self.refuse(RequestTimeout(f"the headers of the request did not arrive within {seconds:g} seconds"))
         else:  # browsers open connections in advance
+            self.set_timer(GRACE_S, self._close_unused)
+
+    def _close_unused(self) -> None:
+        self._timer = None
+        if self._pending_bytes:
+            self.set_timer(self._settings.header_timeout_s, self._on_late_headers)
+        else:
             self.transport.close()
 
     def _expect_reading(self) -> None:

@@ -7,7 +7,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from services.gateway.edge import access
 from services.gateway.edge.byte_budget import FREE, ByteBudget
-from services.gateway.edge.connection import BoundedProtocol
+from services.gateway.edge.connection import GRACE_S, BoundedProtocol
 from services.gateway.edge.headers import EncodedHeaders
 from services.gateway.edge.request_id import request_id_of
 from services.gateway.fast_path.exchange import Exchange
@@ -74,6 +74,8 @@ class FastPathProtocol(BoundedProtocol):
         self._answer_headers = answer_headers
         self._last: Matched | None = None
         self._idle_since = 0.0
+        self._due_since: float | None = None
+        """The `_idle_since` whose time is over."""
         self._idle_timer: asyncio.TimerHandle | None = None
 
     def on_message_begin(self) -> None:
@@ -124,10 +126,12 @@ class FastPathProtocol(BoundedProtocol):
         if self.timeout_keep_alive_task is None:  # a request is in progress
             return
         remaining = self._idle_since + self.timeout_keep_alive - self.loop.time()
-        if remaining <= 0:
+        if remaining <= 0 and self._due_since == self._idle_since:
             self.timeout_keep_alive_handler()
-        else:
-            self._idle_timer = self.timeout_keep_alive_task = self.loop.call_later(remaining, self._close_if_idle)
+            return
+        if remaining <= 0:
+            self._due_since, remaining = self._idle_since, GRACE_S
+        self._idle_timer = self.timeout_keep_alive_task = self.loop.call_later(remaining, self._close_if_idle)
 
     def _pass_on(self) -> None:
         url, headers, expects = self.url, self.headers, self.expect_100_continue

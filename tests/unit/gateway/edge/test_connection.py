@@ -2,6 +2,8 @@
 
 import asyncio
 import resource
+import socket
+import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -82,6 +84,20 @@ async def test_headers_that_drip_are_late(gateway: Gateway, first: bytes) -> Non
     dripping = asyncio.create_task(drip())
     assert (await asyncio.wait_for(reply_of(reader), END_S)).code == "request_timeout"
     dripping.cancel()
+
+
+async def test_a_first_request_that_arrives_at_a_busy_gateway_when_its_time_ends_is_answered(gateway: Gateway) -> None:
+    with socket.create_connection(gateway.address) as client:
+        client.settimeout(10)
+        await asyncio.sleep(LIMITS.header_timeout_s - 0.2)
+
+        # when the loop reads nothing between the request and the end of the time
+        loop = asyncio.get_running_loop()
+        loop.call_soon(time.sleep, 0.4)
+        loop.call_later(0.1, client.sendall, GET + b"\r\n")
+        await asyncio.sleep(0.6)
+
+        assert (await asyncio.to_thread(client.recv, 1 << 16)).startswith(b"HTTP/1.1 200")
 
 
 async def test_a_connection_without_a_request_is_closed_without_an_answer(gateway: Gateway) -> None:

@@ -1,7 +1,10 @@
 """Requests that take the fast path, and requests that go to the application."""
 
 import asyncio
+import socket
+import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -220,22 +223,32 @@ async def test_an_origin_that_a_new_key_names_may_read_the_next_answer_of_an_ope
     assert after.headers["access-control-allow-origin"] == origin
 
 
-async def test_a_connection_ends_when_it_is_idle_and_not_while_it_is_used(backends: Backends, secret: str) -> None:
-    # given a server whose connections end after 0.4 s
-    await warm(backends, secret, ModelQuery(DEFAULT_PROJECT, "pet-cnn"))
+@asynccontextmanager
+async def closing_idle(backends: Backends, seconds: float) -> AsyncIterator[tuple[str, int]]:
+    """The address of a server whose connections end when they have been idle for this time."""
     config, state = uvicorn.Config(no_app, lifespan="off", log_config=None), ServerState()
-    config.timeout_keep_alive = 0.4  # type: ignore[assignment]
+    config.timeout_keep_alive = seconds  # type: ignore[assignment]
     protocol = create_protocol(backends)
     server = await asyncio.get_running_loop().create_server(
         lambda: protocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0
     )
     async with server:
-        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-        head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nAuthorization: Bearer {secret}\r\n"
+        yield server.sockets[0].getsockname()
+
+
+def predict(secret: str) -> bytes:
+    head = f"POST {PREDICT} HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nAuthorization: Bearer {secret}\r\n"
+    return f"{head}Content-Length: 5\r\n\r\nimage".encode()
+
+
+async def test_a_connection_ends_when_it_is_idle_and_not_while_it_is_used(backends: Backends, secret: str) -> None:
+    await warm(backends, secret, ModelQuery(DEFAULT_PROJECT, "pet-cnn"))
+    async with closing_idle(backends, 0.4) as address:
+        reader, writer = await asyncio.open_connection(*address)
 
         # when it is used for longer
         for _ in range(6):
-            writer.write(f"{head}Content-Length: 5\r\n\r\nimage".encode())
+            writer.write(predict(secret))
             response = await reader.readuntil(b"\r\n\r\n")
             length = int(response.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
             assert response.startswith(b"HTTP/1.1 200")
@@ -246,3 +259,24 @@ async def test_a_connection_ends_when_it_is_idle_and_not_while_it_is_used(backen
         async with asyncio.timeout(10):
             assert await reader.read() == b""
         writer.close()
+
+
+async def test_a_request_that_arrives_while_the_loop_is_busy_is_answered_though_the_idle_time_ends(
+    backends: Backends, secret: str
+) -> None:
+    await warm(backends, secret, ModelQuery(DEFAULT_PROJECT, "pet-cnn"))
+    async with closing_idle(backends, 0.2) as address:
+        with socket.create_connection(address) as client:
+            client.settimeout(10)
+            client.sendall(predict(secret))
+            first = await asyncio.to_thread(client.recv, 1 << 16)
+
+            # when the next one arrives in the turn of the loop that ends the idle time, which has read nothing since
+            loop = asyncio.get_running_loop()
+            loop.call_later(0.1, time.sleep, 0.2)
+            loop.call_later(0.15, client.sendall, predict(secret))
+            await asyncio.sleep(0.5)
+            second = await asyncio.to_thread(client.recv, 1 << 16)
+
+    assert first.startswith(b"HTTP/1.1 200")
+    assert second.startswith(b"HTTP/1.1 200")
