@@ -19,6 +19,7 @@ from services.inference.engine.tensors import TensorRunner
 from services.inference.engine.watchdog import RUN_ERRORS
 
 RUN_SHARE = 0.25  # of the longest run, for the largest batch; the rest is for a busy machine
+BATCH_S = 0.1  # of a batch on a CPU; sharing the dispatch saves less than a thousandth of that
 INPUT_BYTES = 64 * 2**20  # limit of one input; large images run in smaller batches
 
 _TINY = np.finfo(np.float32).tiny
@@ -75,6 +76,16 @@ class LoadedModel:
     @property
     def buffer_bytes(self) -> int:
         return 0 if self._buffer is None else self._buffer.nbytes
+
+    def next_batch(self, count: int, seconds: float) -> int:
+        """Return how many images the next batch should have at most, after one of `count` took `seconds`.
+
+        A CPU is as fast with small batches, and other models wait for the end of a large one. A GPU is not, and a graph
+        with a fixed batch, or one without a card, takes what it takes.
+        """
+        if self._card is None or self._fixed or on_gpu(self.provider):
+            return self.batch
+        return max(1, min(self.batch, int(BATCH_S * count / seconds)))
 
     def tensor_runner(self, batched: bool) -> TensorRunner:
         """Return what runs tensors on this model; raises BadModel for types that the protocol cannot represent."""

@@ -65,7 +65,7 @@ class OnlinePredictor:
             ],
             inference_ms=seconds * 1000,
             provider=model.provider,
-            max_batch=model.batch,
+            max_batch=model.next_batch(len(questions), seconds),
         )
 
     def _decode(self, encoded: list[EncodedImage], spec: ImageSpec) -> list[NDArray[np.uint8] | Failure]:

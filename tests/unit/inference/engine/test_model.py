@@ -144,6 +144,18 @@ def test_a_slow_model_gets_a_batch_that_ends_within_the_limit(monkeypatch: pytes
     assert batches == {0.5: 1, 1.2: 2, 60.0: 8}
 
 
+@pytest.mark.parametrize(
+    ("count", "seconds", "most"), [(1, 0.02, 5), (4, 0.02, 20), (4, 0.002, 48), (2, 1.0, 1), (48, 0.1, 48)]
+)
+def test_batches_on_a_cpu_take_at_most_a_tenth_of_a_second(count: int, seconds: float, most: int) -> None:
+    assert ModelLoader(max_batch=48).load(linear()).next_batch(count, seconds) == most
+
+
+@pytest.mark.usefixtures("gpu", "fastest_at_four")
+def test_batches_on_a_gpu_keep_their_size_however_long_they_take() -> None:
+    assert ModelLoader(max_batch=48).load(linear()).next_batch(4, 1.0) == 4
+
+
 def slow_run(run: Callable[..., Any], seconds: float) -> Callable[..., Any]:
     def slow(session: LimitedSession, names: object, feed: dict[str, np.ndarray]) -> object:
         time.sleep(seconds * len(next(iter(feed.values()))))

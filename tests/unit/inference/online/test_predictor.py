@@ -84,7 +84,8 @@ def test_scores_of_a_model_that_gives_probabilities_are_its_outputs(head: Nodes,
     np.testing.assert_allclose([scores(result) for result in reply.answers], expected, atol=1e-5)
 
 
-def test_a_graph_with_a_fixed_batch_answers_any_number_of_images() -> None:
+def test_a_graph_with_a_fixed_batch_answers_any_number_of_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.inference.engine.model.BATCH_S", 0.0)  # it is not for such graphs
     files = [png(image) for image in random_images(5)]
     expected = [scores(result) for result in ask(files, model=with_card(classifier(), card())).answers]
 
