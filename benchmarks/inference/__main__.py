@@ -48,9 +48,10 @@ def main() -> None:
         results = plan.run(_report)
         overloaded = None if options.smoke else _overload(plan, results.missing)
     how = (
-        f"Medians of {options.rounds} rounds over all servers, {options.seconds} s per point (ResNet-18: three times). "
-        "wrk runs on the same cores. All peers serve the same ONNX file with the same decoder. Photos have 12 "
-        "megapixels; peers decode and resize them with Pillow, and the limit decodes JPEGs at a reduced scale."
+        f"Medians of {options.rounds} round{'s' * (options.rounds > 1)} over all servers, {options.seconds} s a point "
+        "(ResNet-18: three times). wrk runs on the same cores. All peers serve the same ONNX file with the same "
+        "decoder. Photos have 12 megapixels; peers decode and resize them with Pillow, and the limit decodes JPEGs at "
+        "a reduced scale."
     )
     written = {
         "how": how,
