@@ -19,7 +19,10 @@ class InferenceSettings(BaseSettings):
     batches_at_once: NonNegativeInt = Field(
         default=0, description="Batches at once: one decodes while another runs; 0: two on a GPU, else one."
     )
-    max_batch: PositiveInt = Field(default=64, description="Largest batch in one run of the model.")
+    max_batch: PositiveInt = Field(
+        default=64,
+        description="Largest batch in one run; predictions on a CPU are batched up to what it runs in 0.1 s.",
+    )
     run_s: PositiveFloat = Field(
         default=8.0,
         description="Longest run of a model; then it is stopped, and the request answered with 504.",
