@@ -265,18 +265,18 @@ async def test_a_request_that_arrives_while_the_loop_is_busy_is_answered_though_
     backends: Backends, secret: str
 ) -> None:
     await warm(backends, secret, ModelQuery(DEFAULT_PROJECT, "pet-cnn"))
-    async with closing_idle(backends, 0.2) as address:
+    async with closing_idle(backends, 0.4) as address:
+        loop = asyncio.get_running_loop()
         with socket.create_connection(address) as client:
-            client.settimeout(10)
-            client.sendall(predict(secret))
-            first = await asyncio.to_thread(client.recv, 1 << 16)
+            client.setblocking(False)
+            client.send(predict(secret))
+            first = await loop.sock_recv(client, 1 << 16)
 
             # when the next one arrives in the turn of the loop that ends the idle time, which has read nothing since
-            loop = asyncio.get_running_loop()
-            loop.call_later(0.1, time.sleep, 0.2)
-            loop.call_later(0.15, client.sendall, predict(secret))
-            await asyncio.sleep(0.5)
-            second = await asyncio.to_thread(client.recv, 1 << 16)
+            loop.call_later(0.1, time.sleep, 0.5)
+            loop.call_later(0.2, client.send, predict(secret))
+            async with asyncio.timeout(10):
+                second = await loop.sock_recv(client, 1 << 16)
 
     assert first.startswith(b"HTTP/1.1 200")
     assert second.startswith(b"HTTP/1.1 200")
