@@ -74,8 +74,6 @@ class FastPathProtocol(BoundedProtocol):
         self._answer_headers = answer_headers
         self._last: Matched | None = None
         self._idle_since = 0.0
-        self._due_since: float | None = None
-        """The `_idle_since` whose time is over."""
         self._idle_timer: asyncio.TimerHandle | None = None
 
     def on_message_begin(self) -> None:
@@ -121,17 +119,19 @@ class FastPathProtocol(BoundedProtocol):
     def _unset_keepalive_if_required(self) -> None:
         self.timeout_keep_alive_task = None
 
-    def _close_if_idle(self) -> None:
+    def _close_if_idle(self, after_grace: bool = False) -> None:
         self._idle_timer = None
         if self.timeout_keep_alive_task is None:  # a request is in progress
             return
         remaining = self._idle_since + self.timeout_keep_alive - self.loop.time()
-        if remaining <= 0 and self._due_since == self._idle_since:
+        if remaining > 0:
+            self._idle_timer = self.loop.call_later(remaining, self._close_if_idle)
+        elif after_grace:
             self.timeout_keep_alive_handler()
             return
-        if remaining <= 0:
-            self._due_since, remaining = self._idle_since, GRACE_S
-        self._idle_timer = self.timeout_keep_alive_task = self.loop.call_later(remaining, self._close_if_idle)
+        else:
+            self._idle_timer = self.loop.call_later(GRACE_S, self._close_if_idle, True)
+        self.timeout_keep_alive_task = self._idle_timer
 
     def _pass_on(self) -> None:
         url, headers, expects = self.url, self.headers, self.expect_100_continue
