@@ -33,7 +33,13 @@ SEARCHED = (
     "patience",
     *(f"augment.{name}" for name in ("flip", "shift", "crop", "colour", "erase", "mix")),
 )
-_OTHERS = {"adam": ("momentum",), "resnet18": ("width", "hidden"), "mlp": ("width",), "cnn": ("hidden",)}
+_OTHERS = {
+    "adam": ("momentum",),
+    "resnet18": ("width", "hidden"),
+    "airbench": ("width", "hidden"),
+    "mlp": ("width",),
+    "cnn": ("hidden",),
+}
 
 
 class Range(Frozen):

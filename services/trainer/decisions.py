@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from contract.choices import Choice
 from contract.kinds.train import TrainSpec
-from contract.training import BACKBONE_NAMES, RECIPES, Augment, Cnn, Method, Sgd
+from contract.training import BACKBONE_NAMES, RECIPES, Airbench, Augment, Cnn, Method, Sgd
 from services.trainer.recipe import Recipe
 
 DEFAULT_BACKBONE = BACKBONE_NAMES[0]
@@ -26,7 +26,7 @@ PIXEL_RATE = 2_700 * 32 * 32  # a second in training of the small CNN on two cor
 TRIAL_BATCH = 32
 WIDTH_COST = {4: 8, 2: 3, 1: 1}
 BUDGET_EPOCHS = 10  # a wider network is worth it if it can see the images so often
-WIDE_IMAGES, WIDE_BATCH = 20_000, 256  # with that many images, larger batches train a wider network a fifth faster
+AIRBENCH_COST, AIRBENCH_EPOCHS = 5, 3  # a budget for so many passes over MANY_IMAGES or more is best spent on airbench
 IMBALANCE = 50  # times as many images in the largest class as in the smallest one
 
 
@@ -99,7 +99,7 @@ def scratch(spec: TrainSpec, facts: Facts, seconds: float | None = None) -> Reci
 
     If that is too short for EPOCHS, the images are seen at half size first, so that they are seen more often (Howard,
     "Training Imagenet in 3 hours for 25 minutes", 2018): CIFAR-10 in the time of 1.75 epochs, 77.0 % right, not 73.8 %.
-    With a budget of ten minutes, twice the width gets 85.9 % right, not 84.7 %.
+    In a budget, a larger network gets more right: CIFAR-10 in ten minutes, see docs/adr/0061.
     """
     if spec.architecture is not None:
         return Recipe.of(spec, seconds=seconds, class_weights=balance(facts))
@@ -110,6 +110,16 @@ def scratch(spec: TrainSpec, facts: Facts, seconds: float | None = None) -> Reci
     fitting = (k for k in factors if count * (height // k) * (width // k) * EPOCHS <= wanted)
     shrink = next(fitting, factors[-1])
     pixels = count * (height // shrink) * (width // shrink)
+    augment, class_weights = Augment(flip=channels > 1), balance(facts)
+    if seconds is not None and count >= MANY_IMAGES and wanted / pixels >= AIRBENCH_COST * AIRBENCH_EPOCHS:
+        return Recipe.of(
+            spec,
+            architecture=Airbench(name="airbench"),
+            shrink=shrink,
+            seconds=seconds,
+            augment=augment,
+            class_weights=class_weights,
+        )
     batch_size = 128 if count >= 2_000 else 64 if count >= 500 else 32
     repeats = min(-(-FEWEST_STEPS * batch_size // count), MOST_EPOCHS)
     epochs = max(min(int(wanted / pixels), EPOCHS), FEWEST_EPOCHS, repeats)
@@ -117,8 +127,6 @@ def scratch(spec: TrainSpec, facts: Facts, seconds: float | None = None) -> Reci
     if seconds is not None:
         fewest = max(BUDGET_EPOCHS, repeats)
         cnn_width = next((w for w, cost in WIDTH_COST.items() if wanted / pixels / cost >= fewest), 1)
-        if cnn_width > 1 and count >= WIDE_IMAGES:
-            batch_size = WIDE_BATCH
     halved, scarce = 0.0, wanted / pixels / WIDTH_COST[cnn_width] < EPOCHS
     # With `patience`, the epoch in which the size changes could end the training.
     if scarce and min(height, width) // shrink >= HALVED_SIDE and spec.epochs is None and spec.patience is None:
@@ -134,8 +142,8 @@ def scratch(spec: TrainSpec, facts: Facts, seconds: float | None = None) -> Reci
         seconds=seconds,
         batch_size=batch_size,
         optimizer=Sgd(name="sgd", lr=RECIPES["cnn"]["optimizer"]["lr"] * batch_size / 128),
-        augment=Augment(flip=channels > 1),
-        class_weights=balance(facts),
+        augment=augment,
+        class_weights=class_weights,
     )
 
 
@@ -228,7 +236,9 @@ def choices(spec: TrainSpec, recipe: Recipe, facts: Facts) -> tuple[Choice, ...]
     if recipe.start is None and not fixed:
         shrunk = f", and averages {recipe.shrink}×{recipe.shrink} pixels first" if recipe.shrink > 1 else ""
         halved = ", and sees images of half the size first, which take less time" if recipe.halved else ""
-        because = f"the small residual network is the best for its time{shrunk}{halved}"
+        small = "the small residual network is the best for its time"
+        few = "this network learns the most from a few passes over many small images"
+        because = f"{few if isinstance(recipe.architecture, Airbench) else small}{shrunk}{halved}"
         reasons.insert(0, ("architecture", recipe.architecture.model_dump(), because))
     if recipe.seconds is None:
         reasons.append(("epochs", recipe.epochs, f"{count}, {minute}"))

@@ -5,7 +5,8 @@ from torch import nn
 
 from contract.errors import BadModel
 from contract.layers import Dense, Empty, Flatten, Layer, Relu
-from contract.training import Architecture, Cnn, Layers, Mlp, ResNet18
+from contract.training import Airbench, Architecture, Cnn, Layers, Mlp, ResNet18
+from services.trainer.airbench import airbench
 from services.trainer.cnn import cnn
 from services.trainer.layers import layers
 from services.trainer.resnet import resnet18
@@ -34,6 +35,8 @@ def _build(architecture: Architecture, shape: tuple[int, int, int], classes: int
     match architecture:
         case Cnn():
             return cnn(shape, classes, architecture.width)
+        case Airbench():
+            return airbench(shape, classes)
         case ResNet18():
             return resnet18(shape, classes)
         case Mlp():

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from contract.base import Frozen
-from contract.training import Architecture, Cnn, ResNet18
+from contract.training import Airbench, Architecture, Cnn, ResNet18
 from services.trainer.backbones.registry import BACKBONES
 from services.trainer.model import build
 
@@ -50,7 +50,7 @@ class Blueprint(Frozen):
         changes: dict[str, object] = {"shape": shape, "classes": classes}
         if self.backbone is None and shape[0] != self.shape[0]:
             changes["channels"] = self.channels or self.shape[0]
-        takes_any = self.shrink == 1 and isinstance(self.architecture, Cnn | ResNet18)
+        takes_any = self.shrink == 1 and isinstance(self.architecture, Cnn | Airbench | ResNet18)
         if shape[1:] != self.shape[1:] and self.resize is None and not takes_any:
             _, height, width = self.shape
             changes |= {"shrink": 1, "resize": (height // self.shrink, width // self.shrink)}

@@ -27,6 +27,7 @@ from contract.predictions import IdentifiedResult, ImageResult, Prediction
 from contract.sampling import AliasSampling, ReviewSampling, SampledToday, SamplingMix
 from contract.training import (
     Adam,
+    Airbench,
     Augment,
     Budget,
     Cnn,
@@ -157,6 +158,7 @@ EXAMPLES: tuple[Frozen, ...] = (
     IDENTIFIED_RESULT,
     Mlp(name="mlp", hidden=(128, 64)),
     Cnn(),
+    Airbench(name="airbench"),
     ResNet18(name="resnet18"),
     Layers(layers=(Conv(conv=8), Relu(relu=Empty()), GlobalAvgPool(globalavgpool=Empty()))),
     Adam(lr=0.01),

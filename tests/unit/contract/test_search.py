@@ -85,7 +85,7 @@ def test_an_ensemble_has_one_to_ten_trials_and_one_unless_the_request_says_more(
         ({"optimizer.lr": {"low": 0.1, "high": 1, "base": 2}}, "Extra inputs are not permitted"),
         ({"epochs": {"low": 1.5, "high": 3}}, "over.epochs has whole numbers"),
         ({"epochs": {"low": 0, "high": 3}}, "search.over.epochs has 0, which does not fit"),
-        ({"architecture.name": ["cnn", "vgg"]}, "has 'vgg', which does not fit: .*name mlp, cnn or resnet18"),
+        ({"architecture.name": ["cnn", "vgg"]}, "has 'vgg', which does not fit: .*name mlp, cnn, airbench or resnet18"),
         ({"architecture.width": [1, 3]}, "has 3, which does not fit: Input should be 1, 2 or 4"),
         ({"init_from": ["lite0", "pets"]}, "can have the backbones lite0, lite1, lite2, not 'pets'"),
         (

@@ -63,7 +63,7 @@ def test_a_complete_spec_is_not_changed_by_the_recipe(architecture: dict[str, An
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
-        ({"architecture": {"name": "vgg"}}, "is not a known architecture; name mlp, cnn or resnet18"),
+        ({"architecture": {"name": "vgg"}}, "is not a known architecture; name mlp, cnn, airbench or resnet18"),
         ({"architecture": {}}, "is not a known architecture"),
         ({"architecture": "cnn"}, "is not a known architecture"),
         ({"architecture": {"name": ["cnn"]}}, "architecture"),
@@ -88,6 +88,13 @@ def test_a_complete_spec_is_not_changed_by_the_recipe(architecture: dict[str, An
 def test_an_invalid_spec_is_rejected(fault: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValidationError, match=reason):
         TrainSpec.model_validate(MINIMAL | fault)
+
+
+def test_airbench_has_a_recipe_of_its_own() -> None:
+    spec = TrainSpec.model_validate(MINIMAL | {"architecture": {"name": "airbench"}})
+
+    assert spec.optimizer == Sgd(name="sgd", lr=0.75, momentum=0.85, weight_decay=1.3e-3)
+    assert (spec.epochs, spec.batch_size, spec.label_smoothing, spec.augment) == (10, 512, 0.2, True)
 
 
 def misfit(architecture: dict[str, Any] | None, *image: int) -> str:

@@ -32,3 +32,11 @@ def test_every_make_target_that_a_page_names_exists(page: Path) -> None:
     names = re.findall(r"(?:`|^\$ )make ([a-z0-9-]+)", page.read_text(), flags=re.MULTILINE)
 
     assert set(names) - targets == set()
+
+
+def test_the_index_of_decisions_has_each_in_order() -> None:
+    folder = ROOT / "docs/adr"
+    rows = re.findall(r"^\| (\d+) \| \[[^\]]+\]\(([^)]+)\) \|", (folder / "index.md").read_text(), flags=re.MULTILINE)
+    files = sorted(path.name for path in folder.glob("[0-9]*.md"))
+
+    assert rows == [(str(int(name[:4])), name) for name in files]

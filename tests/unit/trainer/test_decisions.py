@@ -87,10 +87,26 @@ def test_many_images_are_seen_at_half_size_first(
 
 
 def test_a_budget_allows_a_wider_network() -> None:
-    recipes = [scratch(spec_of(), CIFAR, seconds) for seconds in (400, 590, 3600)]
+    few = Facts((3, 32, 32), (1_500,) * 10)
+
+    recipes = [scratch(spec_of(), few, seconds) for seconds in (100, 200, 600)]
 
     assert [recipe.architecture.width for recipe in recipes] == [1, 2, 4]
-    assert [recipe.batch_size for recipe in recipes] == [128, 256, 256]
+
+
+@pytest.mark.parametrize(("seconds", "name"), [(240, "cnn"), (260, "airbench")])
+def test_a_budget_for_a_few_passes_over_many_images_is_for_airbench(seconds: float, name: str) -> None:
+    recipe = scratch(spec_of(), CIFAR, seconds)
+
+    assert recipe.architecture.name == name
+    assert (recipe.batch_size, recipe.optimizer.lr) == ((512, 0.75) if name == "airbench" else (128, 0.3))
+    assert recipe.seconds == seconds
+
+
+def test_a_budget_for_grey_images_does_not_mirror_them() -> None:
+    recipe = scratch(spec_of(), Facts((1, 28, 28), (6_000,) * 10), 590)
+
+    assert (recipe.architecture.name, recipe.augment.flip) == ("airbench", False)
 
 
 def test_a_wider_network_takes_as_many_steps_as_a_narrow_one() -> None:

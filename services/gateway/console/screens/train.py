@@ -11,7 +11,7 @@ from contract.errors import Refused
 from contract.jobs import JobKind
 from contract.kinds.train import TrainRequest, TrainSpec
 from contract.references import Reference
-from contract.training import BACKBONE_NAMES, RECIPES
+from contract.training import BACKBONE_NAMES
 from services.gateway.console.pages import form_of, page, redirect
 from services.gateway.console.viewer import MAY_CHANGE, ViewerDep
 from services.gateway.edge.request_id import current_request_id
@@ -123,7 +123,6 @@ def _form(
         searching=any(values.get(name) for name in SEARCH),
         searches={box: label for box, (_, _, label) in SEARCHES.items()},
         backbones=BACKBONE_NAMES,
-        architectures=tuple(name for name in RECIPES if name != "layers"),
     )
 
 

@@ -1,0 +1,38 @@
+"""Jordan's network."""
+
+import pytest
+import torch
+
+from services.trainer.airbench import HEAD_SCALE, Scale, airbench
+
+
+def test_the_first_filters_tell_apart_what_2x2_pixels_can_differ_in() -> None:
+    stem = airbench((3, 32, 32), classes=10)[0]
+
+    filters = stem.weight.detach().flatten(1)
+
+    assert torch.allclose(filters[:12] @ filters[:12].T, torch.eye(12), atol=1e-6)
+    assert torch.equal(filters[12:], -filters[:12])
+
+
+def test_convolutions_begin_by_passing_their_input_on() -> None:
+    convolutions = [m for m in airbench((3, 32, 32), classes=10) if isinstance(m, torch.nn.Conv2d)][1:]
+    images = torch.rand(2, 24, 8, 8)
+
+    assert torch.equal(convolutions[0](images)[:, :24], images)
+    assert [conv.out_channels for conv in convolutions] == [64, 64, 128, 128, 256, 256]
+
+
+@pytest.mark.parametrize("shape", [(3, 32, 32), (1, 28, 28), (3, 1, 1), (1, 2, 9), (3, 100, 70)])
+def test_it_takes_images_of_any_size(shape: tuple[int, int, int]) -> None:
+    assert airbench(shape, classes=7).eval()(torch.rand(2, *shape)).shape == (2, 7)
+
+
+def test_the_weights_do_not_depend_on_the_size_of_the_images() -> None:
+    small, large = (airbench((3, side, side), classes=10).state_dict() for side in (8, 96))
+
+    assert {name: value.shape for name, value in small.items()} == {name: value.shape for name, value in large.items()}
+
+
+def test_training_begins_with_small_logits() -> None:
+    assert Scale(HEAD_SCALE)(torch.tensor([9.0])).item() == pytest.approx(1.0)
