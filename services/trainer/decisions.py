@@ -99,7 +99,7 @@ def scratch(spec: TrainSpec, facts: Facts, seconds: float | None = None) -> Reci
 
     If that is too short for EPOCHS, the images are seen at half size first, so that they are seen more often (Howard,
     "Training Imagenet in 3 hours for 25 minutes", 2018): CIFAR-10 in the time of 1.75 epochs, 77.0 % right, not 73.8 %.
-    In a budget, a larger network gets more right: CIFAR-10 in ten minutes, see docs/adr/0061.
+    With a budget, a larger network gets more right: docs/adr/0061 compares them on CIFAR-10 in ten minutes.
     """
     if spec.architecture is not None:
         return Recipe.of(spec, seconds=seconds, class_weights=balance(facts))
