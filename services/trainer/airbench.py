@@ -8,6 +8,8 @@ from torch import Tensor, nn
 STEM = 8  # filters of the first layer for each colour: both signs of the four patterns of 2x2 pixels
 WIDTHS = (64, 128, 256)  # the paper has 64, 256, 256; these take 0.6 of its time on a CPU
 HEAD_SCALE = 1 / 9  # of the features, so that training begins with small logits
+FAST = 8  # factor of the norms' biases, which so learn at the paper's 64 times the rate of the other weights
+MOMENTUM = 0.4  # share of a batch in the norms' running statistics
 
 
 class Scale(nn.Module):
@@ -21,12 +23,27 @@ class Scale(nn.Module):
         return x * self.factor
 
 
+class Norm(nn.BatchNorm2d):
+    """Batch normalization whose bias learns FAST**2 times as fast with SGD.
+
+    The gradient of the bias is FAST times as large, and a step of it changes the output FAST times as much.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, momentum=MOMENTUM)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean, variance, bias = self.running_mean, self.running_var, FAST * self.bias
+        return nn.functional.batch_norm(x, mean, variance, self.weight, bias, self.training, MOMENTUM, self.eps)
+
+
 def airbench(shape: tuple[int, int, int], classes: int) -> nn.Sequential:
     """Build the network for images (channels, height, width) of any size; 1.2 million weights at 3 x 32 x 32.
 
-    It is simpler than the paper's, and as good in ten minutes: ReLUs, norms with factors, and a first layer that needs
-    no images to begin with. Its filters begin as a cosine transform, which separates the colours and edges of
-    photos almost as well as the principal components of the images (Ahmed et al., "Discrete Cosine Transform", 1974).
+    It differs from the paper's in SiLUs, which are faster than its GELUs and as good, in norms with factors, and in a
+    first layer that needs no images to begin with. Its filters begin as a cosine transform, which separates the colours
+    and edges of photos almost as well as the principal components of the images (Ahmed et al., "Discrete Cosine
+    Transform", 1974).
     """
     colours, *sides = shape
     padding = 1 if min(sides) == 1 else 0
@@ -35,12 +52,12 @@ def airbench(shape: tuple[int, int, int], classes: int) -> nn.Sequential:
     waves = _waves(colours)
     with torch.no_grad():
         stem.weight.copy_(torch.cat([waves, -waves]))
-    modules: list[nn.Module] = [stem, nn.BatchNorm2d(inputs), nn.ReLU(inplace=True)]
+    modules: list[nn.Module] = [stem, Norm(inputs), nn.SiLU()]
     for outputs in WIDTHS:
         pool = nn.MaxPool2d(2) if side > 1 else nn.Identity()
         side = max(side // 2, 1)
         for convolution in ([_conv(inputs, outputs), pool], [_conv(outputs, outputs)]):
-            modules += [*convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
+            modules += [*convolution, Norm(outputs), nn.SiLU()]
         inputs = outputs
     return nn.Sequential(*modules, nn.AdaptiveMaxPool2d(1), nn.Flatten(), Scale(HEAD_SCALE), nn.Linear(inputs, classes))
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from services.trainer.airbench import airbench
+from services.trainer.airbench import Norm, airbench
 
 
 def test_the_first_filters_tell_apart_what_2x2_pixels_can_differ_in() -> None:
@@ -39,3 +39,27 @@ def test_training_begins_with_small_logits() -> None:
     images = torch.rand(2, 3, 32, 32)
 
     assert torch.allclose(network[:-1](images) * 9, network[:-2](images))
+
+
+def test_biases_of_norms_learn_64_times_as_fast_as_those_of_batch_normalization() -> None:
+    fast, plain = Norm(4), torch.nn.BatchNorm2d(4)
+    images = torch.rand(8, 4, 5, 5)
+
+    for norm in (fast, plain):
+        optimizer = torch.optim.SGD(norm.parameters(), lr=0.01)
+        norm(images)[:, 0].sum().backward()
+        optimizer.step()
+
+    moved, plainly = ((norm(images) - torch.nn.BatchNorm2d(4)(images)).mean((0, 2, 3)) for norm in (fast, plain))
+    assert torch.allclose(moved, 64 * plainly, atol=1e-4)
+    assert plainly[0] < -1
+
+
+def test_norms_use_running_statistics_after_training() -> None:
+    norm = Norm(2)
+    images = torch.randn(64, 2, 8, 8, generator=torch.Generator().manual_seed(0)) * 3 + 5
+
+    for _ in range(30):
+        norm(images)
+
+    assert torch.allclose(norm.eval()(images), norm.train()(images), atol=0.01)
