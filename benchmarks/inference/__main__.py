@@ -48,13 +48,11 @@ def main() -> None:
         results = plan.run(_report)
         overloaded = None if options.smoke else _overload(plan, results.missing)
     how = (
-        f"Medians of {options.rounds} round{'s' * (options.rounds > 1)} over all servers, {options.seconds} s a point "
-        "(ResNet-18: three times). wrk runs on the same cores. All peers serve the same ONNX file with the same "
-        "decoder. Photos have 12 megapixels; peers decode and resize them with Pillow, and the limit decodes JPEGs at "
-        "a reduced scale."
+        f"medians of {options.rounds} round{'s' * (options.rounds > 1)} over all servers, {options.seconds} s a point"
+        " (ResNet-18: three times)"
     )
     written = {
-        "how": how,
+        "how": dict.fromkeys(results.cases(), how),
         "facts": facts(),
         "points": results.as_json(),
         "missing": results.missing,
@@ -67,7 +65,7 @@ def _merged(files: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the files as one; each case is taken whole from the last file that has it, so ratios are of one run."""
     results = Results.merged(files)
     return files[-1] | {
-        "how": "\n\n".join(f"**{'; '.join(Results.merged([file]).cases())}**: {file['how']}" for file in files),
+        "how": {case: how for file in files for case, how in file["how"].items()},
         "points": results.as_json(),
         "missing": results.missing,
         "overload": next((file["overload"] for file in reversed(files) if file["overload"]), None),

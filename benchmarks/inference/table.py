@@ -8,11 +8,15 @@ from benchmarks.inference.targets import TARGETS
 from benchmarks.inference.wrk import Measured
 
 MISSING = "–"
+ABOUT = (
+    "wrk runs on the same cores. All peers serve the same ONNX file with the same decoder. Photos have 12 megapixels; "
+    "peers decode and resize them with Pillow, and the limit decodes JPEGs at a reduced scale."
+)
 
 
-def markdown(results: Results, overload: Overload | None, facts: dict[str, str], how: str) -> str:
-    """Return all numbers and ratios, the targets and the machine; `how` describes the measurement."""
-    parts = ["# Inference: Tidepool and its peers", how]
+def markdown(results: Results, overload: Overload | None, facts: dict[str, str], how: dict[str, str]) -> str:
+    """Return all numbers and ratios, the targets and the machine; `how` describes the measurement of each case."""
+    parts = ["# Inference: Tidepool and its peers", ABOUT, "\n".join(_how(how))]
     for case in results.cases():
         parts += [f"## {case}", "\n".join(_rates(results, case)), "\n".join(_ratios(results, case))]
     if results.missing:
@@ -26,6 +30,12 @@ def markdown(results: Results, overload: Overload | None, facts: dict[str, str],
         parts += ["## Overload: cnn, jpeg", "\n".join(_overload(overload))]
     parts += ["## Machine and versions", "\n".join(f"* {name}: {value}" for name, value in facts.items())]
     return "\n\n".join(parts) + "\n"
+
+
+def _how(how: dict[str, str]) -> Iterator[str]:
+    for text in dict.fromkeys(how.values()):
+        cases = "; ".join(case for case, its in how.items() if its == text)
+        yield f"* {cases}: {text}"
 
 
 def _rates(results: Results, case: str) -> Iterator[str]:
