@@ -12,7 +12,7 @@ from benchmarks.inference.install import python_of, ready
 from benchmarks.inference.limit import LIMIT
 from benchmarks.inference.payloads import Body, Case
 from benchmarks.inference.server import ServerFailed, driven, running
-from benchmarks.inference.tidepool_stack import TIDEPOOL, TIDEPOOL_INT8
+from benchmarks.inference.tidepool_stack import TIDEPOOL, TIDEPOOL_INT8, TWO_GATEWAYS
 from benchmarks.inference.wrk import Request
 from tidepool.stack.ports import free_ports
 
@@ -94,6 +94,7 @@ _MOSEC = Peer("mosec", _mosec, "/inference", _opaque)
 
 CONTENDERS = (
     TIDEPOOL,
+    TWO_GATEWAYS,
     TIDEPOOL_INT8,
     _MOSEC.contender("no batches", 1),
     _MOSEC.contender("batches of 8", 8),
@@ -105,5 +106,5 @@ CONTENDERS = (
     Peer("ray", _plain("ray"), "/", _opaque).contender("", 32),
     LIMIT,
 )
-OURS = (TIDEPOOL, TIDEPOOL_INT8, LIMIT)
+OURS = (TIDEPOOL, TWO_GATEWAYS, TIDEPOOL_INT8, LIMIT)
 PEERS = tuple(dict.fromkeys(contender.server for contender in CONTENDERS if contender not in OURS))

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from benchmarks.inference.contender import CORES, Contender, Drive
@@ -28,10 +29,11 @@ class Running:
 
 
 @contextmanager
-def running(case: Case, folder: Path, replicas: int = CORES) -> Iterator[Running]:
-    """Run a stack with this many inference replicas that serves the case; raises ServerFailed."""
+def running(case: Case, folder: Path, replicas: int = CORES, gateways: int = 1) -> Iterator[Running]:
+    """Run a stack with this many inference replicas and gateways that serves the case; raises ServerFailed."""
     home, (port,) = Home.at(folder / "home"), free_ports(1)
-    environment = os.environ | {"TIDEPOOL_HOME": str(home.path), "TIDEPOOL_PORT": str(port)}
+    settings = {"TIDEPOOL_HOME": str(home.path), "TIDEPOOL_PORT": str(port), "TIDEPOOL_GATEWAYS": str(gateways)}
+    environment = os.environ | settings
     try:
         _tidepool(environment, "up", f"--scale=inference={replicas}")
         url, key = f"http://127.0.0.1:{port}", home.key_file.read_text().strip()
@@ -44,8 +46,8 @@ def running(case: Case, folder: Path, replicas: int = CORES) -> Iterator[Running
 
 
 @contextmanager
-def _open(case: Case, folder: Path) -> Iterator[Drive]:
-    with running(case, folder) as stack:
+def _open(case: Case, folder: Path, gateways: int = 1) -> Iterator[Drive]:
+    with running(case, folder, gateways=gateways) as stack:
         yield driven(stack.request)
 
 
@@ -82,5 +84,9 @@ def _open_int8(case: Case, folder: Path) -> Iterator[Drive]:
 
 
 TIDEPOOL = Contender("tidepool", "", _open)
+# For models that are so fast that one gateway is the limit.
+TWO_GATEWAYS = Contender(
+    "tidepool", "two gateways", partial(_open, gateways=2), lambda case: case.subject.name == "mlp"
+)
 # What a training chooses by default, so what its user gets; the other rows compare fp32 with fp32.
 TIDEPOOL_INT8 = Contender("tidepool int8", "", _open_int8, lambda case: case.subject.int8 is not None and case.is_image)
