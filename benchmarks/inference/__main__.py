@@ -73,12 +73,10 @@ def _merged(files: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _write(written: dict[str, Any], output: Path) -> None:
-    results, overloaded = Results.merged([written]), written["overload"]
     output.mkdir(parents=True, exist_ok=True)
     (output / "inference.json").write_text(json.dumps(written, indent=1) + "\n")
-    text = markdown(results, overloaded and Overload.of(overloaded), written["facts"], written["how"])
-    (output / "inference.md").write_text(text)
-    plot(results, output / "inference.png")
+    (output / "inference.md").write_text(markdown(written))
+    plot(Results.merged([written]), output / "inference.png")
     _report(f"wrote inference.json, inference.md and inference.png to {output}")
 
 

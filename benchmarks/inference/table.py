@@ -1,6 +1,7 @@
 """The results as Markdown."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from benchmarks.inference.overload import MAX_CONNECTIONS, MAX_SLOWDOWN, MIN_GOODPUT, TIMES, Overload
 from benchmarks.inference.results import Point, Results
@@ -14,9 +15,10 @@ ABOUT = (
 )
 
 
-def markdown(results: Results, overload: Overload | None, facts: dict[str, str], how: dict[str, str]) -> str:
-    """Return all numbers and ratios, the targets and the machine; `how` describes the measurement of each case."""
-    parts = ["# Inference: Tidepool and its peers", ABOUT, "\n".join(_how(how))]
+def markdown(written: dict[str, Any]) -> str:
+    """Return the page of an inference.json: how each case was measured, all numbers, ratios, targets, the machine."""
+    results = Results.merged([written])
+    parts = ["# Inference: Tidepool and its peers", ABOUT, "\n".join(_how(written["how"]))]
     for case in results.cases():
         parts += [f"## {case}", "\n".join(_rates(results, case)), "\n".join(_ratios(results, case))]
     if results.missing:
@@ -26,9 +28,9 @@ def markdown(results: Results, overload: Overload | None, facts: dict[str, str],
             "## Targets",
             "\n".join([_row("case", "connections", "target", "reached", "met"), _rule(5), *targets]),
         ]
-    if overload is not None:
-        parts += ["## Overload: cnn, jpeg", "\n".join(_overload(overload))]
-    parts += ["## Machine and versions", "\n".join(f"* {name}: {value}" for name, value in facts.items())]
+    if written["overload"]:
+        parts += ["## Overload: cnn, jpeg", "\n".join(_overload(Overload.of(written["overload"])))]
+    parts += ["## Machine and versions", "\n".join(f"* {name}: {value}" for name, value in written["facts"].items())]
     return "\n\n".join(parts) + "\n"
 
 

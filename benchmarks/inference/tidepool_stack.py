@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 from benchmarks.inference.contender import CORES, Contender, Drive
@@ -29,13 +28,15 @@ class Running:
 
 
 @contextmanager
-def running(case: Case, folder: Path, replicas: int = CORES, gateways: int = 1) -> Iterator[Running]:
-    """Run a stack with this many inference replicas and gateways that serves the case; raises ServerFailed."""
+def running(case: Case, folder: Path, replicas: int = CORES, *options: str) -> Iterator[Running]:
+    """Run a stack with this many inference replicas that serves the case; raises ServerFailed.
+
+    `options` are further ones of `tidepool up`.
+    """
     home, (port,) = Home.at(folder / "home"), free_ports(1)
-    settings = {"TIDEPOOL_HOME": str(home.path), "TIDEPOOL_PORT": str(port), "TIDEPOOL_GATEWAYS": str(gateways)}
-    environment = os.environ | settings
+    environment = os.environ | {"TIDEPOOL_HOME": str(home.path), "TIDEPOOL_PORT": str(port)}
     try:
-        _tidepool(environment, "up", f"--scale=inference={replicas}")
+        _tidepool(environment, "up", f"--scale=inference={replicas}", *options)
         url, key = f"http://127.0.0.1:{port}", home.key_file.read_text().strip()
         _publish(case, url, key)
         request = _request(case, url, key)
@@ -46,8 +47,8 @@ def running(case: Case, folder: Path, replicas: int = CORES, gateways: int = 1) 
 
 
 @contextmanager
-def _open(case: Case, folder: Path, gateways: int = 1) -> Iterator[Drive]:
-    with running(case, folder, gateways=gateways) as stack:
+def _open(case: Case, folder: Path, *options: str) -> Iterator[Drive]:
+    with running(case, folder, CORES, *options) as stack:
         yield driven(stack.request)
 
 
@@ -83,10 +84,14 @@ def _open_int8(case: Case, folder: Path) -> Iterator[Drive]:
         yield drive
 
 
+@contextmanager
+def _open_two_gateways(case: Case, folder: Path) -> Iterator[Drive]:
+    with _open(case, folder, "--gateways=2") as drive:
+        yield drive
+
+
 TIDEPOOL = Contender("tidepool", "", _open)
 # For models that are so fast that one gateway is the limit.
-TWO_GATEWAYS = Contender(
-    "tidepool", "two gateways", partial(_open, gateways=2), lambda case: case.subject.name == "mlp"
-)
+TWO_GATEWAYS = Contender("tidepool", "two gateways", _open_two_gateways, lambda case: case.subject.name == "mlp")
 # What a training chooses by default, so what its user gets; the other rows compare fp32 with fp32.
 TIDEPOOL_INT8 = Contender("tidepool int8", "", _open_int8, lambda case: case.subject.int8 is not None and case.is_image)
