@@ -1,8 +1,9 @@
 """Prometheus metrics of the inference service."""
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge
 
 from contract.jobs import JobKind
+from messaging.tallied import TalliedHistogram
 
 MODEL_LOADS = Counter("tidepool_inference_model_loads_total", "Models loaded into memory.", ["outcome"])
 MODEL_HITS = Counter("tidepool_inference_model_cache_hits_total", "Batches whose model was in memory.")
@@ -11,7 +12,7 @@ MODEL_EVICTIONS = Counter(
 )
 MODELS_LOADED = Gauge("tidepool_inference_loaded_models", "Models in memory, by execution provider.", ["provider"])
 CACHE_BYTES = Gauge("tidepool_inference_cache_bytes", "Estimated memory of the models in memory, in bytes.")
-INFERENCE_SECONDS = Histogram(
+INFERENCE_SECONDS = TalliedHistogram(
     "tidepool_inference_seconds",
     "Normalization and ONNX Runtime for one batch, in seconds.",
     ["model", "version"],
@@ -24,7 +25,7 @@ JOB_IMAGES = Counter("tidepool_inference_job_images_total", "Images that jobs cl
 for _kind in (JobKind.PREDICT, JobKind.EVALUATE):
     JOB_IMAGES.labels(_kind)  # Prometheus does not see the first increase of a series that is new
 QUARANTINED = Counter("tidepool_inference_quarantined_total", "Versions that this replica took out of service.")
-BATCH_SIZE = Histogram(
+BATCH_SIZE = TalliedHistogram(
     "tidepool_inference_batch_requests",
     "Requests in one batch.",
     ["model", "version"],

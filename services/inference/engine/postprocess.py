@@ -45,21 +45,23 @@ def entropy(scores: NDArray[np.float32]) -> float:
     return max(0.0, -float((scores * logarithms).sum()))  # rounding may give -1e-8
 
 
-def margins(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the best minus the second best score of each row of scores (n, classes).
+def best_with_margins(scores: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the best score of each row of scores (n, classes), and its margin: the best minus the second best.
 
     The margin of a model with one class is its score. Rows with NaN give NaN.
     """
     classes = scores.shape[-1]
     if classes == 1:
-        return scores[:, 0]
+        return scores[:, 0], scores[:, 0]
     if classes <= _FEW_CLASSES:  # one call of numpy costs more than all the work
-        pairs = np.partition(scores, -2, axis=-1)[:, -2:]
-        return pairs[:, 1] - pairs[:, 0]
-    rows, best, others = np.arange(len(scores)), scores.argmax(axis=-1), scores.copy()
-    others[rows, best] = -1
-    result: NDArray[np.float32] = scores[rows, best] - others.max(axis=-1)
-    return result
+        pairs = scores.copy()
+        pairs.partition(classes - 2, axis=-1)  # NaN goes to the end
+        best, second = pairs[:, -1], pairs[:, -2]
+    else:
+        rows, index, others = np.arange(len(scores)), scores.argmax(axis=-1), scores.copy()
+        others[rows, index] = -1
+        best, second = scores[rows, index], others.max(axis=-1)
+    return best, best - second
 
 
 def top_scores(
@@ -70,17 +72,16 @@ def top_scores(
     Each has its margin.
     """
     scores, counts = probabilities(logits, output), list(counts)
-    doubts = margins(scores).tolist()
+    values, margins = (column.tolist() for column in best_with_margins(scores))
     if max(counts, default=1) == 1:  # most requests; a call of numpy for each row would cost more than all else
-        best, values = scores.argmax(axis=-1).tolist(), scores.max(axis=-1).tolist()  # both of NaN if there is one
         return [
             Scores(((labels[index], value),), margin) if value == value else _BROKEN  # noqa: PLR0124  NaN
-            for index, value, margin in zip(best, values, doubts, strict=True)
+            for index, value, margin in zip(scores.argmax(axis=-1).tolist(), values, margins, strict=True)
         ]
     broken = np.atleast_1d(np.isnan(scores).any(axis=-1))
     return [
         _BROKEN if is_broken else Scores(top(row, labels, count), margin)
-        for row, is_broken, count, margin in zip(scores, broken, counts, doubts, strict=True)
+        for row, is_broken, count, margin in zip(scores, broken, counts, margins, strict=True)
     ]
 
 

@@ -3,6 +3,7 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from itertools import repeat
 
 import numpy as np
 from msgspec import structs
@@ -69,14 +70,9 @@ class OnlinePredictor:
         )
 
     def _decode(self, encoded: list[EncodedImage], spec: ImageSpec) -> list[NDArray[np.uint8] | Failure]:
-        def decode(image: EncodedImage) -> NDArray[np.uint8] | Failure:
-            try:
-                return images.decode(image.file, spec)
-            except BadImage as error:
-                return Failure(error.code, error.message)
-
-        worth_threads = len(encoded) > 1 and max(len(image.file) for image in encoded) >= LARGE_FILE
-        return list(self._pool.map(decode, encoded) if worth_threads else map(decode, encoded))
+        files, specs = [image.file for image in encoded], repeat(spec)
+        worth_threads = len(files) > 1 and max(map(len, files)) >= LARGE_FILE
+        return list((self._pool.map if worth_threads else map)(_decoded, files, specs))
 
     def _copies(self, encoded: list[EncodedImage]) -> dict[int, bytes]:
         """Return the copies that were asked for and can be made, by the position of the image."""
@@ -89,6 +85,13 @@ class OnlinePredictor:
                 return b""
 
         return dict(zip(positions, self._pool.map(copy, positions), strict=True)) if positions else {}
+
+
+def _decoded(file: bytes, spec: ImageSpec) -> NDArray[np.uint8] | Failure:
+    try:
+        return images.decode(file, spec)
+    except BadImage as error:
+        return Failure(error.code, error.message)
 
 
 def _classify(

@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as arrays
 
 from contract.inference import Failure, Scores
 from contract.models import Output
-from services.inference.engine.postprocess import entropy, margins, probabilities, softmax, top, top_scores
+from services.inference.engine.postprocess import best_with_margins, entropy, probabilities, softmax, top, top_scores
 
 LABELS = ("cat", "dog", "owl", "fox")
 FINITE = st.floats(-(2.0**126), 2.0**126, width=32)
@@ -91,7 +91,9 @@ def test_margin_and_entropy_match_their_definitions(classes: int) -> None:
     scores = softmax(np.random.default_rng(3).normal(scale=3, size=(7, classes)).astype(np.float32))
 
     ranked, exact = np.sort(scores, axis=1), scores.astype(np.float64)
-    np.testing.assert_allclose(margins(scores), ranked[:, -1] - ranked[:, -2])
+    best, margins = best_with_margins(scores)
+    np.testing.assert_array_equal(best, ranked[:, -1])
+    np.testing.assert_array_equal(margins, ranked[:, -1] - ranked[:, -2])
     np.testing.assert_allclose([entropy(row) for row in scores], -(exact * np.log(exact)).sum(axis=1), rtol=1e-5)
 
 
@@ -99,7 +101,7 @@ def test_margin_and_entropy_match_their_definitions(classes: int) -> None:
 def test_a_certain_model_has_no_entropy_and_a_margin_of_one(scores: list[float]) -> None:
     row = np.array(scores, np.float32)
 
-    assert (margins(row[np.newaxis]).tolist(), entropy(row)) == ([1.0], 0.0)
+    assert (best_with_margins(row[np.newaxis])[1].tolist(), entropy(row)) == ([1.0], 0.0)
 
 
 @pytest.mark.parametrize("count", [1, 3])
