@@ -3,6 +3,7 @@
 Asynchronous tests run on asyncio.
 """
 
+from collections import Counter
 from typing import Any
 
 import hypothesis
@@ -52,4 +53,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling |
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if hasattr(item, "operation_label"):  # by schemathesis, which leaves the operation out of the id
+            item._id = item.parent.id.child(item.name)  # type: ignore[attr-defined, union-attr]
+    counts = Counter(item.nodeid for item in items)
+    if repeated := [nodeid for nodeid, count in counts.items() if count > 1]:  # pytest-xdist runs only one of them
+        raise pytest.UsageError(f"several tests have the same id: {', '.join(repeated)}")
     items.sort(key=lambda item: next((rank for rank, place in enumerate(SLOWEST) if item.nodeid.startswith(place)), 99))

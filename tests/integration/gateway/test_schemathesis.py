@@ -39,6 +39,8 @@ from tests.support.publication import publish
 from tests.support.servers import Server, free_port
 from tests.unit.gateway.backends import classify, gateway
 
+TIMEOUT = "504"  # of a deadline of a nanosecond
+
 # not a fixture, because schemathesis creates the tests while pytest collects
 DOCUMENT = gateway(Stores(Database.in_memory(), MemoryObjects()), MemoryChannel(classify)).openapi()
 CONFIG = schemathesis.Config.from_dict(
@@ -46,10 +48,11 @@ CONFIG = schemathesis.Config.from_dict(
         "seed": 1,
         "generation": {"max-examples": 5, "deterministic": True, "database": "none"},
         "checks": {
-            # a deadline of a nanosecond passes
-            "not_a_server_error": {"expected-statuses": ["2xx", "3xx", "4xx", "504"]},
+            "not_a_server_error": {"expected-statuses": ["2xx", "3xx", "4xx", TIMEOUT]},
             # a schema cannot say that an upload is too large, or that layers do not fit together
-            "positive_data_acceptance": {"expected-statuses": ["2xx", "3xx", "401", "404", "409", "413", "422", "504"]},
+            "positive_data_acceptance": {
+                "expected-statuses": ["2xx", "3xx", "401", "404", "409", "413", "422", TIMEOUT]
+            },
         },
     }
 )
@@ -78,6 +81,8 @@ def known(stores: Stores) -> dict[str, str | int]:
     return {
         "name": "cifar10",
         "version": 1,
+        "base": 2,
+        "number": 1,
         "sha256": "0" * 64,
         "alias": "production",
         "variant": "fp32",
@@ -125,7 +130,7 @@ def test_every_answer_is_documented(
     case: schemathesis.Case[Any], address: str, headers: dict[str, str], known: dict[str, str | int]
 ) -> None:
     answer = case.call_and_validate(base_url=address, headers=headers)
-    assert answer.status_code < 500
+    assert answer.status_code < 500 or str(answer.status_code) == TIMEOUT
 
     # most generated names do not exist, so repeat valid requests with names that do
     if case.path_parameters and case.meta and case.meta.generation.mode == schemathesis.GenerationMode.POSITIVE:
@@ -133,4 +138,4 @@ def test_every_answer_is_documented(
         if case.method == "DELETE" and "version" in case.path_parameters:
             case.path_parameters["version"] = 2
         answer = case.call_and_validate(base_url=address, headers=headers)
-        assert answer.status_code < 500
+        assert answer.status_code < 500 or str(answer.status_code) == TIMEOUT
