@@ -11,6 +11,7 @@ from services.gateway.edge.connection import GRACE_S, BoundedProtocol
 from services.gateway.edge.headers import EncodedHeaders
 from services.gateway.edge.request_id import request_id_of
 from services.gateway.fast_path.exchange import Exchange
+from services.gateway.fast_path.repeated_head import RepeatedHead
 from services.gateway.fast_path.shortcut import Opener, Shortcut
 from services.gateway.settings import GatewaySettings
 
@@ -73,28 +74,59 @@ class FastPathProtocol(BoundedProtocol):
         self._shortcuts = shortcuts
         self._answer_headers = answer_headers
         self._last: Matched | None = None
+        self._head: RepeatedHead | None = None  # of the last request, if it came in one piece
+        self._between_requests = True  # the parser has seen nothing of a further one
         self._idle_since = 0.0
         self._idle_timer: asyncio.TimerHandle | None = None
 
+    def data_received(self, data: bytes) -> None:
+        """Take a request that has the head of the one before and came in one piece; the parser gets all other bytes."""
+        at_start = self._between_requests and self.is_idle and not (self._pending_bytes or self.lingering)
+        if at_start and self._take_repeated(data):
+            return
+        self._head = None
+        super().data_received(data)
+        if at_start and isinstance(self.cycle, Exchange):
+            self._head = RepeatedHead.of(data)
+
     def on_message_begin(self) -> None:
+        self._between_requests = False
         self.url = b""
         self.headers = []
         self.expect_100_continue = False
+
+    def on_message_complete(self) -> None:
+        self._between_requests = True
+        super().on_message_complete()
 
     def begin_request(self) -> None:
         matched = self._last
         if matched is None or not matched.fits(self.url, self.headers):
             matched = self._last = self._match()
-        length = 0 if matched is None else matched.length(self.headers)
-        call = None if matched is None or not self._plain(length) else matched.opener(length)
-        if call is None or matched is None or (length > FREE and not self._budget.take(length)):
+        if matched is None or self._open(matched, matched.length(self.headers)) is None:
             self._pass_on()
-            return
+        else:
+            self.in_body = True
+
+    def _take_repeated(self, data: bytes) -> bool:
+        body = None if self._head is None else self._head.body_of(data)
+        if body is None or self._last is None or (exchange := self._open(self._last, len(body))) is None:
+            return False
+        self._unset_keepalive_if_required()
+        exchange.body, exchange.more_body = body, False
+        exchange.set()
+        return True
+
+    def _open(self, matched: Matched, length: int) -> Exchange | None:
+        """Begin an exchange for a request with a body of this length; None if the application has to answer it."""
+        call = matched.opener(length) if self._plain(length) else None
+        if call is None or (length > FREE and not self._budget.take(length)):
+            return None
         request_id = request_id_of(matched.request_id)
-        self.in_body = True
         common = self._answer_headers.of(matched.origin)  # for each request: origins of keys come and go
         exchange = Exchange(self, call, request_id, length, common, self._budget, matched.traceparent)
         self.cycle = cast(RequestResponseCycle, exchange)
+        return exchange
 
     def on_response_complete(self) -> None:
         """Wait for the next request, with one timer for as long as the connection is in use.
