@@ -6,24 +6,23 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import pytest
-import uvicorn
 from starlette.types import Receive, Scope, Send
-from uvicorn.server import ServerState
 
 from contract.access import DEFAULT_PROJECT
 from contract.access import Scope as KeyScope
-from services.gateway.app import create_protocol
 from services.gateway.dependencies import Backends
 from services.gateway.fast_path.protocol import FastPathProtocol
 from services.gateway.fast_path.repeated_head import RepeatedHead
 from services.gateway.serving.predictor import ModelQuery
 from services.storage.stores import Stores
+from tests.unit.gateway.edge.connections import END_S, reply_of, serving
 from tests.unit.gateway.fast_path.serving import warm
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model", "fresh_cache")]
 
 HEAD = b"POST /x HTTP/1.1\r\nHost: x\r\ncontent-LENGTH: %d\r\nAccept: */*\r\n\r\n"
 PREDICT = "/v1/models/pet-cnn/predict"
-CAT, DAMAGED, OTHER = b"200", b"422", b"204"
-PASSED_ON = b"299"
+CAT, PASSED_ON, DAMAGED, OTHER = 200, 299, 422, 204
 
 
 @pytest.mark.parametrize("body", [b"", b"cat", b"a longer image" * 9, b"POST / HTTP/1.1\r\n\r\n"])
@@ -77,41 +76,29 @@ def test_only_one_whole_request_with_a_length_has_a_head_to_repeat(data: bytes) 
     assert RepeatedHead.of(data) is None
 
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("model", "fresh_cache")]
-
-
 @pytest.fixture
 def secret(stores: Stores) -> str:
     return stores.keys.create("test", frozenset({KeyScope.PREDICT})).secret
 
 
+async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer predictions as the fast path does, but with 299 instead of 200, and all else with 204."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+    status = OTHER if scope["path"] != PREDICT else DAMAGED if body.startswith(b"bad") else PASSED_ON
+    await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body"})
+
+
 @asynccontextmanager
 async def connection(backends: Backends, secret: str) -> AsyncIterator["Connection"]:
-    """A connection to the fast path, with the key and the model cached.
-
-    The application answers predictions as the fast path does, but with 299 instead of 200, and all else with 204.
-    """
-
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-        body, more = b"", True
-        while more:
-            message = await receive()
-            body, more = body + message.get("body", b""), message.get("more_body", False)
-        status = 204 if scope["path"] != PREDICT else 422 if body.startswith(b"bad") else 299
-        await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"0")]})
-        await send({"type": "http.response.body"})
-
+    """A connection to the fast path, with the key and the model cached."""
     await backends.predictor.inference.open()
     await warm(backends, secret, ModelQuery(DEFAULT_PROJECT, "pet-cnn"))
-    config, state = uvicorn.Config(answer, lifespan="off", log_config=None), ServerState()
-    protocol = create_protocol(backends)
-    server = await asyncio.get_running_loop().create_server(
-        lambda: protocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0
-    )
-    async with server:
-        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-        yield Connection(reader, writer)
-        writer.close()
+    async with serving(backends, answer) as gateway:
+        yield Connection(*await gateway.connect())
 
 
 class Connection:
@@ -126,14 +113,12 @@ class Connection:
         self._writer.write(data)
         await asyncio.sleep(0.002)
 
-    async def status(self) -> bytes:
+    async def status(self) -> int:
         """Return the status of the next answer."""
-        async with asyncio.timeout(10):
-            head = await self._reader.readuntil(b"\r\n\r\n")
-            await self._reader.readexactly(int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0]))
-        return head.split()[1]
+        async with asyncio.timeout(END_S):
+            return (await reply_of(self._reader)).status
 
-    async def ask(self, data: bytes) -> bytes:
+    async def ask(self, data: bytes) -> int:
         await self.send(data)
         return await self.status()
 
