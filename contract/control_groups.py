@@ -42,6 +42,12 @@ def limits(root: Path = ROOT, groups: Path = GROUPS) -> Limits:
     return Limits(min(cores, default=None), *tightest)
 
 
+def available_cores() -> int:
+    """Return how many cores this process may keep busy: those that are allowed, or the limit of its container."""
+    cores, quota = len(allowed_cores()), limits().cores
+    return cores if quota is None else max(1, min(cores, int(quota)))
+
+
 def _folders(root: Path, groups: Path, controller: str) -> list[Path]:
     """Return the folder of this process's group and those above it; `controller` is empty for version 2."""
     for line in _read(groups).splitlines():

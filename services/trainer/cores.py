@@ -14,8 +14,7 @@ from pathlib import Path
 
 import torch
 
-from contract.control_groups import allowed_cores
-from worker.cores import available_cores
+from contract.control_groups import allowed_cores, available_cores
 from worker.settings import WorkerSettings
 
 FOLDER = "trainings"  # in the scratch folder; a file has the cores of a training, which locks it while it runs

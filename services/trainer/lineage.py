@@ -9,11 +9,11 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contract import __version__
+from contract.control_groups import available_cores
 from contract.datasets import DatasetManifest
 from contract.kinds.train import TrainSpec
 from contract.lineage import Lineage
 from contract.references import ReferenceText
-from worker.cores import available_cores
 
 LIBRARIES = ("torch", "onnx", "onnxruntime", "numpy", "pillow")
 ROOT = Path(__file__).parents[2]

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from contract.control_groups import available_cores
 from contract.models import ModelCard
 from contract.training import TensorSignature
 from services.inference.engine.loader import ModelLoader
 from services.inference.engine.model import LoadedModel
 from services.inference.engine.providers import Placement, on_gpu
 from services.inference.settings import InferenceSettings
-from worker.cores import available_cores
 
 BATCH = 64
 BATCH_VALUES = 2**18  # of the input, in one batch on a CPU, so that activations stay in the cache of a core

@@ -1,10 +1,12 @@
 """The limits of control groups"""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from contract.control_groups import Limits, limits
+from contract import control_groups
+from contract.control_groups import Limits, available_cores, limits
 
 MIB = 2**20
 
@@ -55,3 +57,13 @@ def test_version_1(tmp_path: Path, groups: Path) -> None:
     write(tmp_path / "memory", memory__limit_in_bytes="9223372036854771712", memory__usage_in_bytes="9")
 
     assert limits(tmp_path, groups) == Limits(2.0, MIB, 5)
+
+
+@pytest.mark.parametrize(("quota", "usable"), [(None, 6), (64.0, 6), (4.0, 4), (2.5, 2), (0.5, 1)])
+def test_a_process_keeps_no_more_cores_busy_than_its_container_may(
+    quota: float | None, usable: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)))
+    monkeypatch.setattr(control_groups, "limits", lambda: Limits(cores=quota))
+
+    assert available_cores() == usable

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from contract import control_groups
 from contract.control_groups import Limits
 from services.trainer.cores import FOLDER, share_cores, use_cores
 from tests.support.deployment import compose
-from worker import cores
 
 EIGHT = set(range(8))
 
@@ -74,7 +74,7 @@ def test_a_training_that_is_killed_leaves_its_cores(tmp_path: Path, trainings: E
 def test_a_container_uses_no_more_than_its_limit(
     quota: float, count: int, threads: int, trainings: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cores, "limits", lambda: Limits(cores=quota))
+    monkeypatch.setattr(control_groups, "limits", lambda: Limits(cores=quota))
     for _ in range(count):
         trainings.enter_context(share_cores())
 
