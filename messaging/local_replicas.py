@@ -11,6 +11,7 @@ import structlog
 from contract.inference import Batch, Reply, Target
 from messaging.dropped import decoded
 from messaging.local_socket import Frames, connect, framed
+from messaging.spin import Spin
 
 log = structlog.get_logger()
 
@@ -70,7 +71,9 @@ class LocalReplicas:
     versions wait in Redis, where the replica that is free first takes them.
     """
 
-    def __init__(self, folder: Path, replied: Callable[[Reply], None], lost: Callable[[str], None]) -> None:
+    def __init__(
+        self, folder: Path, replied: Callable[[Reply], None], lost: Callable[[str], None], spin: Spin | None = None
+    ) -> None:
         """`lost` gets the name of a replica whose connection has ended before all of its batches were answered."""
         self._folder = folder
         self._replied = replied
@@ -78,9 +81,16 @@ class LocalReplicas:
         self._connections: dict[str, _Connection] = {}
         self._order: list[_Connection] = []
         """The replica that replied last comes first: its caches are warm."""
+        self._spin = spin or Spin()
+        self._spinning = False
 
     def send(self, batch: Batch) -> bool:
         """Send a batch to a replica; return False if none has room for it."""
+        sent = self._send(batch)
+        self._wait()
+        return sent
+
+    def _send(self, batch: Batch) -> bool:
         second: _Connection | None = None
         for connection in self._order:
             if not connection.pending:
@@ -119,6 +129,7 @@ class LocalReplicas:
             order.remove(connection)
             order.insert(0, connection)
         self._replied(reply)
+        self._wait()
 
     def leaves(self, connection: _Connection) -> None:
         """Send no more batches to a replica that is about to end."""
@@ -133,6 +144,19 @@ class LocalReplicas:
         self.leaves(connection)
         if connection.pending or not connection.leaving:
             self._lost(connection.name)
+
+    def _wait(self) -> None:
+        """Wait awake for the next request or reply, if it may come soon."""
+        self._spin.end()
+        if self._spin.begin() and not self._spinning:
+            self._spinning = True
+            asyncio.get_running_loop().call_soon(self._look_again)
+
+    def _look_again(self) -> None:
+        """Let the event loop look for what has arrived without sleep, while a core is left beside busy replicas."""
+        self._spinning = self._spin.again(busy=sum([bool(connection.pending) for connection in self._order]))
+        if self._spinning:
+            asyncio.get_running_loop().call_soon(self._look_again)
 
     def close(self) -> None:
         """Close all connections; their batches are lost."""

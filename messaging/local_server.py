@@ -21,6 +21,7 @@ from messaging.dropped import decoded
 from messaging.local_connection import LocalConnection
 from messaging.local_socket import framed, listen, remove
 from messaging.settings import LocalSettings
+from messaging.spin import Spin
 
 log = structlog.get_logger()
 
@@ -33,9 +34,13 @@ _decode = msgspec.msgpack.Decoder(Batch).decode
 class LocalServer:
     """Answers batches in `at_once` threads; one of them waits for messages at a time, the others compute."""
 
-    def __init__(self, pool: str, folder: Path, name: str, handler: BatchHandler, busy: Busy) -> None:
+    def __init__(
+        self, pool: str, folder: Path, name: str, handler: BatchHandler, busy: Busy, spin: Spin | None = None
+    ) -> None:
         """Listen for gateways; raises OSError."""
         self._answerer = Answerer(pool, handler.respond, busy)
+        self._busy = busy
+        self._spin = spin or Spin()
         self._place = (folder, name)
         self._listener = listen(folder, name)
         self._wake = os.eventfd(0)
@@ -102,9 +107,20 @@ class LocalServer:
             while not self._messages:
                 if self._leaving and not self._connections:
                     return None
-                for descriptor, _ in self._poll.poll(self._until_accept()):
+                for descriptor, _ in self._wait():
                     self._handle(descriptor)
             return self._messages.popleft()
+
+    def _wait(self) -> list[tuple[int, int]]:
+        """Return what has happened; the caller has the turn. It does not spin while another thread computes."""
+        until_accept = self._until_accept()
+        self._spin.begin()
+        while not (events := self._poll.poll(0)):
+            if self._busy.working or not self._spin.again(busy=1):  # the gateway
+                events = self._poll.poll(until_accept)
+                break
+        self._spin.end()
+        return events
 
     def _until_accept(self) -> float | None:
         """Return the seconds until gateways are accepted again; None if they are."""
@@ -157,13 +173,13 @@ def answering_locally(pool: str, name: str, handler: BatchHandler, busy: Busy) -
     Begin when it is ready, and thus handles SIGTERM; at the end, wait until every batch that was sent is answered. Do
     nothing without TIDEPOOL_LOCAL_SOCKETS.
     """
-    folder, servers = LocalSettings().local_sockets, list[LocalServer]()
+    settings, servers = LocalSettings(), list[LocalServer]()
 
     def start(**_: object) -> None:  # called again after an outage of the broker
-        if folder is None or servers:
+        if settings.local_sockets is None or servers:
             return
         try:
-            servers.append(LocalServer(pool, folder, name, handler, busy))
+            servers.append(LocalServer(pool, settings.local_sockets, name, handler, busy, Spin(settings.spin_ms / 1e3)))
         except OSError:
             log.warning("no socket in TIDEPOOL_LOCAL_SOCKETS; all batches come by the broker", exc_info=True)
         else:

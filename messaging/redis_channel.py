@@ -20,6 +20,7 @@ from messaging.dropped import decoded, text
 from messaging.local_replicas import LocalReplicas
 from messaging.pipe import CommandRefused, Pipe
 from messaging.settings import BrokerSettings
+from messaging.spin import Spin
 
 log = structlog.get_logger()
 
@@ -40,14 +41,21 @@ class RedisChannel:
 
     listener: Listener
 
-    def __init__(self, pool: str, settings: BrokerSettings, broker: Broker, sockets: Path | None = None) -> None:
+    def __init__(
+        self,
+        pool: str,
+        settings: BrokerSettings,
+        broker: Broker,
+        sockets: Path | None = None,
+        spin: Spin | None = None,
+    ) -> None:
         """`sockets` is the folder of the sockets of replicas on this machine; without, all batches go through Redis."""
         self.address = redis_keys.replies(uuid.uuid4().hex)
         self.replicas: frozenset[str] = frozenset()
         self._pool = pool
         self._url = settings.url.get_secret_value()
         self._batches = BatchList(pool, broker.wakeup_message(redis_keys.wakeups(pool)), self._refused)
-        self._local = None if sockets is None else LocalReplicas(sockets, self._replied, self._local_lost)
+        self._local = None if sockets is None else LocalReplicas(sockets, self._replied, self._local_lost, spin)
         self._lost_at: dict[str, float] = {}
         """When the connections of replicas of this machine ended."""
         self._checked_at = 0.0

@@ -29,7 +29,7 @@ class BrokerSettings(BaseSettings):
 
 
 class LocalSettings(BaseSettings):
-    """TIDEPOOL_LOCAL_SOCKETS; the embedded stack sets it."""
+    """TIDEPOOL_LOCAL_SOCKETS, which the embedded stack sets, and TIDEPOOL_SPIN_MS."""
 
     model_config = SettingsConfigDict(env_prefix="TIDEPOOL_")
 
@@ -37,6 +37,13 @@ class LocalSettings(BaseSettings):
         default=None,
         description="Folder of Unix sockets, on which replicas of predictions take batches from gateways of their "
         "machine past Redis; both must have it, and run as the same user. Off by default.",
+    )
+    spin_ms: float = Field(
+        default=2.0,
+        ge=0,
+        le=100,
+        description="With TIDEPOOL_LOCAL_SOCKETS, the most milliseconds that a gateway or replica waits without sleep, "
+        "on a core that nobody else needs, if the wait before was as short; 0 lets it always sleep.",
     )
 
 

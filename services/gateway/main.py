@@ -16,6 +16,7 @@ from messaging.redis_channel import RedisChannel
 from messaging.reports import RedisReports
 from messaging.scrape import SCRAPE, watch_disk
 from messaging.settings import BrokerSettings, LocalSettings, TelemetrySettings, TracingSettings
+from messaging.spin import Spin
 from messaging.telemetry import start_telemetry
 from messaging.tracing import start_tracing
 from services.gateway.app import create_app, create_protocol
@@ -47,7 +48,7 @@ def main() -> None:
     return_large_blocks()
     start_telemetry("gateway", TelemetrySettings())
     start_tracing("gateway", TracingSettings())
-    settings, broker = GatewaySettings(), BrokerSettings()
+    settings, broker, local = GatewaySettings(), BrokerSettings(), LocalSettings()
     settings = settings.model_copy(update={"max_connections": within_file_limit(settings.max_connections)})
     stores = Stores.from_environment()
     bounds = Bounds(
@@ -57,7 +58,8 @@ def main() -> None:
         waiting_bytes=settings.max_waiting_bytes,
         flight_bytes=settings.own_batch_bytes,
     )
-    channel = RedisChannel("inference", broker, Broker(celery_app(broker)), LocalSettings().local_sockets)
+    spin = Spin(local.spin_ms / 1e3)
+    channel = RedisChannel("inference", broker, Broker(celery_app(broker)), local.local_sockets, spin)
     batcher = Batcher(channel, bounds)
     demand = Demand(stores.pools, RedisReports(broker))
     backends = Backends(settings, stores, Predictor(batcher, stores), demand)
