@@ -14,7 +14,7 @@ ENGINE ?= $(firstword $(wildcard ../shared/*/docker-engine))
 # The program with which `make chaos-ha` starts a storage cluster.
 CEPH ?= $(firstword $(wildcard ../shared/*/ceph))
 
-.PHONY: help demo test test-fast e2e chaos chaos-ha soak fuzz bench-inference bench-scaling bench-sizing bench-preprocess bench-training bench-search bench-people bench-elastic bench-storage bench-sampling bench-console bench-reviewing dashboards gpu-check screenshots check secrets audit docs up down status lock clean
+.PHONY: help demo test test-fast e2e chaos chaos-ha soak fuzz bench-inference bench-scaling bench-sizing bench-preprocess bench-training bench-search bench-people bench-elastic bench-storage bench-sampling bench-console bench-reviewing dashboards gpu-check screenshots check secrets audit docs site up down status lock clean
 .DEFAULT_GOAL := help
 
 help: ## List the commands
@@ -25,8 +25,8 @@ demo: $(READY) ## Start a stack, upload, train, evaluate, export, predict, and s
 	@.venv/bin/tidepool demo
 
 # In parallel, the slowest first; see tests/conftest.py.
-test: $(READY) $(DOCS) postgresql wrk chromium promtool ## Run everything that must pass: check, docs and all tests
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync check docs
+test: $(READY) $(DOCS) postgresql wrk chromium promtool ## Run everything that must pass: check, site and all tests
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync check site
 	@OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 # OMP_NUM_THREADS: each worker of pytest-xdist has one core. The two slowest files (18 s) are left to `make test`.
@@ -118,9 +118,13 @@ secrets: $(READY) ## Look for passwords and keys in the files that git tracks
 audit: $(READY) secrets ## Compare the lock files with known vulnerabilities; needs the network
 	@.venv/bin/pip-audit --strict --disable-pip --no-deps $(addprefix --requirement ,requirements.lock docs/requirements.lock)
 
-docs: $(READY) $(DOCS) ## Regenerate the tables in docs/ and the dashboards, and build the site strictly into build/docs
+docs: $(READY) $(DOCS) ## Regenerate the tables in docs/ and the dashboards, and build the site
 	@.venv/bin/python docs/generate.py
 	@.venv/bin/python -m deploy.observability.dashboards
+	@$(MAKE) --no-print-directory site
+
+# `make test` does not regenerate: its tests notice what is stale.
+site: $(DOCS) ## Build the site of docs/ strictly into build/docs
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict
 
 up: $(READY) ## Start the embedded stack; TIDEPOOL_PORT, TIDEPOOL_HOME, SCALE="inference=2 preprocess=2"
