@@ -82,13 +82,12 @@ class LocalReplicas:
         self._order: list[_Connection] = []
         """The replica that replied last comes first: its caches are warm."""
         self._spin = spin or Spin()
-        self._spinning = False
+        self._waiting = self._looking = False
 
     def send(self, batch: Batch) -> bool:
         """Send a batch to a replica; return False if none has room for it."""
-        sent = self._send(batch)
-        self._wait()
-        return sent
+        self._end_wait()
+        return self._send(batch)
 
     def _send(self, batch: Batch) -> bool:
         second: _Connection | None = None
@@ -124,12 +123,12 @@ class LocalReplicas:
 
     def received(self, connection: _Connection, reply: Reply) -> None:
         """Pass a reply on."""
+        self._end_wait()
         order = self._order
         if not connection.pending and order and order[0] is not connection and connection in order:
             order.remove(connection)
             order.insert(0, connection)
         self._replied(reply)
-        self._wait()
 
     def leaves(self, connection: _Connection) -> None:
         """Send no more batches to a replica that is about to end."""
@@ -145,18 +144,23 @@ class LocalReplicas:
         if connection.pending or not connection.leaving:
             self._lost(connection.name)
 
-    def _wait(self) -> None:
-        """Wait awake for the next request or reply, if it may come soon."""
-        self._spin.end()
-        if self._spin.begin() and not self._spinning:
-            self._spinning = True
-            asyncio.get_running_loop().call_soon(self._look_again)
+    def _end_wait(self) -> None:
+        """A batch or a reply has come; wait for the next one when the event loop has called everything that is due."""
+        if self._waiting:
+            self._waiting = False
+            self._spin.end()
+        if not self._looking:
+            self._looking = True
+            asyncio.get_running_loop().call_soon(self._look)
 
-    def _look_again(self) -> None:
-        """Let the event loop look for what has arrived without sleep, while a core is left beside busy replicas."""
-        self._spinning = self._spin.again(busy=sum([bool(connection.pending) for connection in self._order]))
-        if self._spinning:
-            asyncio.get_running_loop().call_soon(self._look_again)
+    def _look(self) -> None:
+        """Keep the event loop from sleeping while the wait may spin: it polls its sockets between two calls."""
+        if not self._waiting:
+            self._waiting = True
+            self._spin.begin()
+        self._looking = self._spin.again(busy=sum([bool(connection.pending) for connection in self._order]))
+        if self._looking:
+            asyncio.get_running_loop().call_soon(self._look)
 
     def close(self) -> None:
         """Close all connections; their batches are lost."""

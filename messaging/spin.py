@@ -1,4 +1,4 @@
-"""Short waits without sleep: a core that falls asleep wakes late, and with cold caches; see docs/adr/0062."""
+"""Polling for a short while before sleeping, since waking up takes long; see docs/adr/0062."""
 
 import os
 import time
@@ -40,12 +40,11 @@ class Spin:
         self._began = self._until = self._rests_until = clock()
         self._was_short = False
 
-    def begin(self) -> bool:
-        """Begin a wait; return whether it may spin."""
+    def begin(self) -> None:
+        """Begin a wait."""
         now = self._began = self._clock()
         spins = self._was_short and now >= self._rests_until
         self._until = now + self._most_s if spins else now
-        return spins
 
     def again(self, busy: int) -> bool:
         """Let other processes run, then return whether to look again; if not, the rest of the wait is for sleep.

@@ -30,7 +30,7 @@ LARGE = 1 << 20  # bytes of a file, from which on fewer connections are enough
 
 def main() -> None:
     options = _options()
-    os.environ["TIDEPOOL_SPIN_MS"] = "0"  # or waits would count as work
+    os.environ["TIDEPOOL_SPIN_MS"] = "0"  # or polling would count as work
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         subjects = export_subjects(options.models, Path(folder))
         with running(Case(subjects[0], "jpeg"), Path(folder)) as stack:

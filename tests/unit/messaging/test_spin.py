@@ -13,7 +13,7 @@ from tests.support.local_replicas import Machine, until
 pytestmark = pytest.mark.anyio
 
 MOST_S = 0.002
-TURN_S = 0.00001  # of a core that nobody else needs
+TURN_S = 0.00001  # on an idle core
 
 
 class Core:
@@ -56,14 +56,6 @@ def test_a_wait_spins_after_a_short_one_only(core: Core) -> None:
     assert core.wait(0.001) > 0
 
 
-def test_begin_tells_whether_a_wait_may_spin(core: Core) -> None:
-    first = core.spin.begin()
-    core.spin.end()
-    second = core.spin.begin()
-
-    assert (first, second) == (False, True)
-
-
 def test_a_wait_does_not_spin_while_others_need_all_cores(core: Core) -> None:
     core.wait(0.001)
 
@@ -98,11 +90,15 @@ class Counted(Spin):
 
     def __init__(self, most: int, cores: int = 2) -> None:
         super().__init__(1.0, cores, clock=lambda: 0.0, give_way=self._count)
-        self.count = 0
+        self.count = self.ends = 0
         self._most = most
 
     def again(self, busy: int) -> bool:
         return self.count < self._most and super().again(busy)
+
+    def end(self) -> None:
+        self.ends += 1
+        super().end()
 
     def _count(self) -> None:
         self.count += 1
@@ -126,6 +122,7 @@ async def test_a_gateway_looks_again_before_it_sleeps(spinning: Callable[..., Ma
     machine = spinning(gateway_spin=spin)
     await machine.start("a")
     assert spin.count == 0
+    await machine.answered(machine.send())
     machine.may_compute.clear()
 
     held = machine.send()
@@ -134,6 +131,21 @@ async def test_a_gateway_looks_again_before_it_sleeps(spinning: Callable[..., Ma
     machine.may_compute.set()
     await machine.answered(held)
     await machine.answered(machine.send())
+    assert machine.computed_by == ["a"] * 3  # it still wakes up after it has slept
+
+
+async def test_batches_that_a_gateway_sends_together_end_one_wait(spinning: Callable[..., Machine]) -> None:
+    spin = Counted(most=0)
+    machine = spinning(gateway_spin=spin)
+    await machine.start("a", "b")
+    await machine.answered(machine.send())
+    ends = spin.ends
+
+    sent = [machine.send(), machine.send()]
+
+    assert spin.ends == ends + 1  # or a wait of microseconds would count as a short one
+    for batch_id in sent:
+        await machine.answered(batch_id)
 
 
 async def test_a_gateway_does_not_spin_while_busy_replicas_need_all_cores(spinning: Callable[..., Machine]) -> None:
@@ -159,6 +171,7 @@ async def test_a_replica_looks_again_before_it_sleeps(spinning: Callable[..., Ma
 
     await until(lambda: spin.count == 50)
     await machine.answered(machine.send())
+    assert machine.computed_by == ["a"]  # it still wakes up after it has slept
 
 
 async def test_a_replica_does_not_spin_while_it_computes_another_batch(spinning: Callable[..., Machine]) -> None:
