@@ -76,6 +76,7 @@ class LocalServer:
         for thread in self._threads:
             thread.join(max(0.0, self._left_at + LEAVE_S - time.monotonic()))
         self._close_all()
+        self._listener.close()  # still open if the last thread ended before it noticed `leave`
 
     def _run(self) -> None:
         try:

@@ -42,7 +42,7 @@ class LocalSettings(BaseSettings):
         default=2.0,
         ge=0,
         le=100,
-        description="With TIDEPOOL_LOCAL_SOCKETS, how long, in milliseconds, a gateway or replica keeps polling for the "
+        description="With TIDEPOOL_LOCAL_SOCKETS, how many milliseconds a gateway or replica keeps polling for the "
         "next message before it sleeps. It polls on idle cores only, and only if the wait before was as short; "
         "0 turns polling off.",
     )
